@@ -1,0 +1,1 @@
+"""The edge: HTTP routes, facades, feed, command line and the composition root."""

@@ -1,0 +1,1 @@
+"""The read models: pure folds of recorded events, with their tables and queries."""

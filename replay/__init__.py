@@ -1,0 +1,1 @@
+"""The recorded log: append, follow, rebuild, verify, export."""

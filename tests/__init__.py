@@ -1,0 +1,1 @@
+"""The tests, the benchmark and the demonstration."""
