@@ -1,0 +1,58 @@
+"""The one entry of the domain: a command and what is known give events, or a refusal."""
+
+from collections.abc import Callable
+from typing import Any
+
+from domain import commands as c
+from domain import operations, session
+from domain.task import creation, dependencies, execution, leases, lifecycle, runs
+from domain.world import Plan
+
+_DECIDE: dict[type[c.Command], Callable[[Any, Plan], c.Reply]] = {
+    c.CreateTask: creation.create_task,
+    c.UpdateTask: lifecycle.update_task,
+    c.PublishTask: execution.publish_task,
+    c.StartTask: execution.start_task,
+    c.ApproveTask: execution.approve_task,
+    c.EnqueueRun: execution.enqueue_run,
+    c.RejectTask: lifecycle.reject_task,
+    c.CancelTask: lifecycle.cancel_task,
+    c.PauseTask: lifecycle.pause_task,
+    c.ResumeTask: lifecycle.resume_task,
+    c.DeleteTask: lifecycle.delete_task,
+    c.AddDependency: dependencies.add_dependency,
+    c.RemoveDependency: dependencies.remove_dependency,
+    c.ClaimRun: runs.claim_run,
+    c.StartRun: runs.start_run,
+    c.AttachSession: runs.attach_session,
+    c.CompleteRun: runs.complete_run,
+    c.FailRun: runs.fail_run,
+    c.CancelRun: runs.cancel_run,
+    c.ClaimNext: leases.claim_next,
+    c.Heartbeat: leases.heartbeat,
+    c.CompleteLease: leases.complete_lease,
+    c.FailLease: leases.fail_lease,
+    c.ReleaseLease: leases.release_lease,
+    c.ExpireLeases: leases.expire_leases,
+    c.PauseScheduler: operations.pause_scheduler,
+    c.ResumeScheduler: operations.resume_scheduler,
+    c.StartDrain: operations.start_drain,
+    c.EndDrain: operations.end_drain,
+    c.RegisterSession: session.register_session,
+    c.StopSession: session.stop_session,
+    c.RegisterWorkspace: operations.register_workspace,
+    c.RemoveWorkspace: operations.remove_workspace,
+    c.CreateToken: operations.create_token,
+    c.RevokeToken: operations.revoke_token,
+}
+
+COMMANDS: frozenset[type[c.Command]] = frozenset(_DECIDE)
+"""Every command there is."""
+
+
+def decide(command: c.Command, plan: Plan) -> c.Reply:
+    """Note the events of a command in the plan and return what it is about.
+
+    Raises DomainError when the command is refused; the plan is then to be thrown away.
+    """
+    return _DECIDE[type(command)](command, plan)

@@ -1,0 +1,17 @@
+"""The base of every fact: what happened, without the envelope.
+
+A field without a default is always shown in the payload a client reads; one with a default is left
+out when it is empty; one named in `PRIVATE` is state that the payload never shows.
+"""
+
+from typing import ClassVar
+
+from msgspec import Struct
+
+
+class Fact(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What happened, without the envelope."""
+
+    TYPE: ClassVar[str]
+    SCHEMA_VERSION: ClassVar[int] = 1
+    PRIVATE: ClassVar[frozenset[str]] = frozenset()

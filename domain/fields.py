@@ -1,0 +1,149 @@
+"""Checks and normal forms of single values. `path` names the value in the refusal."""
+
+import re
+from collections.abc import Iterator, Sequence
+from typing import Any, Final, TypeVar, cast, get_args
+
+import msgspec
+
+from domain.errors import PayloadTooLargeError, ValidationError
+from domain.values import ID_BYTES, MAX_LEASE_SECONDS, NO_JSON, TEXT_BYTES, Json
+
+Choice = TypeVar("Choice", bound=str)
+
+_CHANNEL: Final = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}", re.ASCII)
+_NOT_IN_CAPABILITY: Final = re.compile(r"[ \t\r\n,]")
+_CAPABILITY_BYTES: Final = 128
+_LIST_ITEMS: Final = 256
+
+
+def text(value: str | None, path: str, *, limit: int = TEXT_BYTES) -> str:
+    """Return the trimmed text, empty when absent."""
+    trimmed = (value or "").strip()
+    if len(trimmed) > limit or len(trimmed.encode()) > limit:
+        message = f"{path} exceeds {limit} bytes"
+        raise PayloadTooLargeError(message)
+    if "\x00" in trimmed:
+        message = f"{path} must not contain the NUL character"
+        raise ValidationError(message)
+    return trimmed
+
+
+def identifier(value: str | None, path: str) -> str:
+    """Return a trimmed id or key, empty when absent."""
+    return text(value, path, limit=ID_BYTES)
+
+
+def required(value: str | None, path: str, *, limit: int = TEXT_BYTES) -> str:
+    """Return the trimmed text, refusing a blank one."""
+    trimmed = text(value, path, limit=limit)
+    if not trimmed:
+        message = f"{path} is required"
+        raise ValidationError(message)
+    return trimmed
+
+
+def choice(value: str | None, path: str, kinds: Any, default: Choice | None = None) -> Choice:
+    """Return the trimmed, lower-cased value if the Literal `kinds` has it.
+
+    A blank value gives the default; without a default it is refused as missing.
+    """
+    word = (value or "").strip().lower()
+    if not word:
+        if default is not None:
+            return default
+        message = f"{path} is required"
+        raise ValidationError(message)
+    allowed = get_args(kinds)
+    if word not in allowed:
+        *most, last = (f'"{kind}"' for kind in allowed)
+        listed = f"{', '.join(most)} or {last}" if most else last
+        shown = word if len(word) <= _CAPABILITY_BYTES else word[:_CAPABILITY_BYTES] + "…"
+        message = f'{path} must be {listed}: "{shown}"'
+        raise ValidationError(message)
+    return cast("Choice", word)
+
+
+def channel(value: str | None, path: str) -> str:
+    """Return a network channel name, empty when absent (task API, channel grammar)."""
+    name = text(value, path, limit=ID_BYTES)
+    if name and not _CHANNEL.fullmatch(name):
+        message = f'{path} must match ^[a-z0-9][a-z0-9_-]{{0,63}}$: "{name}"'
+        raise ValidationError(message)
+    return name
+
+
+def at_least_one(value: int, path: str, most: int) -> int:
+    """Return a number from 1 to `most`."""
+    if value < 1:
+        message = f"{path} must be positive: {value}"
+        raise ValidationError(message)
+    if value > most:
+        message = f"{path} must be <= {most}: {value}"
+        raise ValidationError(message)
+    return value
+
+
+def lease_seconds(value: int, default: int) -> int:
+    """Return the length of a lease in seconds; 0 gives the default (task API, claim-next)."""
+    if value < 0:
+        message = f"lease_seconds must not be negative: {value}"
+        raise ValidationError(message)
+    if value > MAX_LEASE_SECONDS:
+        message = f"lease_seconds exceeds {MAX_LEASE_SECONDS}: {value}"
+        raise ValidationError(message)
+    return value or default
+
+
+def capabilities(values: Sequence[str], path: str) -> tuple[str, ...]:
+    """Return the capability ids without duplicates, in the order given."""
+    if len(values) > _LIST_ITEMS:
+        message = f"{path} must have at most {_LIST_ITEMS} items: {len(values)}"
+        raise ValidationError(message)
+    ids = tuple(dict.fromkeys(value.strip() for value in values))
+    for capability in ids:
+        size = len(capability.encode())
+        if not 1 <= size <= _CAPABILITY_BYTES or _NOT_IN_CAPABILITY.search(capability):
+            message = (
+                f"{path} must be ids of 1 to {_CAPABILITY_BYTES} bytes without space, tab, "
+                f'line break or comma: "{capability[:_CAPABILITY_BYTES]}"'
+            )
+            raise ValidationError(message)
+    return ids
+
+
+def json(value: Json, path: str, limit: int, *, secret_free: bool = False) -> Json:
+    """Return the JSON text in one line, absent for null; the limit counts the text as sent.
+
+    With `secret_free` a member named `claim_token` at any depth is refused.
+    """
+    sent = bytes(value).strip()
+    if not sent or sent == b"null":
+        return NO_JSON
+    if len(sent) > limit:
+        message = f"{path} exceeds {limit} bytes"
+        raise PayloadTooLargeError(message)
+    try:
+        decoded = msgspec.json.decode(sent)
+        compact = msgspec.json.format(sent, indent=-1)
+    except RecursionError:
+        message = f"{path} is nested too deeply"
+        raise ValidationError(message) from None
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        message = f"{path} must contain valid JSON: {error}"
+        raise ValidationError(message) from None
+    if secret_free and "claim_token" in _member_names(decoded):
+        message = f"{path} must not contain raw lease credentials"
+        raise ValidationError(message)
+    return Json(compact)
+
+
+def _member_names(value: object) -> Iterator[str]:
+    waiting = [value]
+    while waiting:
+        item = waiting.pop()
+        if isinstance(item, dict):
+            yield from (name.lower() for name in item)
+            waiting.extend(item.values())
+        elif isinstance(item, list):
+            waiting.extend(item)

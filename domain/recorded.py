@@ -1,0 +1,55 @@
+"""The envelope of a fact: where it stands in the ledger and what surrounds it."""
+
+from msgspec import Struct
+
+from domain.events import Fact
+from domain.instants import Instant
+from domain.values import Actor, Origin
+
+
+class Recorded(Struct, frozen=True, kw_only=True):
+    """One event of the ledger.
+
+    `sequence` is the global position, `originator_version` the position in the stream
+    `originator_id` (the event-store library's names). `occurred_at` is the command's clock,
+    `recorded_at` the commit's, which never decreases along the sequence.
+    """
+
+    sequence: int
+    originator_id: str
+    originator_version: int
+    event_id: str
+    fact: Fact
+    actor: Actor
+    origin: Origin
+    occurred_at: Instant
+    recorded_at: Instant
+    command_id: str
+    task_id: str = ""
+    run_id: str = ""
+    causation_id: str = ""
+    correlation_id: str = ""
+
+    @property
+    def type(self) -> str:
+        """The stored name of the event type."""
+        return self.fact.TYPE
+
+
+def task_stream(task_id: str) -> str:
+    """Return the stream of a task and everything its invariants span."""
+    return f"task:{task_id}"
+
+
+def session_stream(session_id: str) -> str:
+    """Return the stream of an agent session."""
+    return f"session:{session_id}"
+
+
+def workspace_stream(workspace_id: str) -> str:
+    """Return the stream of a workspace."""
+    return f"workspace:{workspace_id}"
+
+
+SCHEDULER_STREAM = "scheduler"
+OPS_STREAM = "ops"

@@ -1,0 +1,140 @@
+"""The small aggregates with their folds: scheduler, sessions, workspaces and access tokens."""
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from domain import events as e
+from domain.instants import Instant
+from domain.recorded import Recorded
+from domain.values import Actor
+
+
+class SchedulerState(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Whether claiming is stopped everywhere, and by whom."""
+
+    paused: bool = False
+    paused_by: str = ""
+    paused_at: Instant = 0
+    paused_reason: str = ""
+    version: int = 0
+
+
+class SessionState(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """An agent session; a declared one may offer only its registered capabilities."""
+
+    id: str
+    agent_name: str
+    state: str = "active"
+    workspace_id: str = ""
+    channel: str = ""
+    name: str = ""
+    capabilities: tuple[str, ...] = ()
+    declared: bool = False
+    created_at: Instant = 0
+    updated_at: Instant = 0
+    version: int = 0
+
+
+class WorkspaceState(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A workspace; it answers to its id, name or path."""
+
+    id: str
+    name: str = ""
+    path: str = ""
+    removed: bool = False
+    created_at: Instant = 0
+    updated_at: Instant = 0
+    version: int = 0
+
+
+class TokenState(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """An access token without its secret."""
+
+    id: str
+    name: str
+    scopes: tuple[str, ...]
+    actor: Actor
+    secret_hash: str
+    workspace_id: str = ""
+    created_at: Instant = 0
+    revoked_at: Instant = 0
+
+
+class OpsState(Struct, frozen=True, kw_only=True):
+    """What operators did that later commands depend on."""
+
+    tokens: dict[str, TokenState] = {}
+    version: int = 0
+
+
+def evolve_scheduler(state: SchedulerState | None, recorded: Recorded) -> SchedulerState:
+    """Return the scheduler after one more event."""
+    fact = recorded.fact
+    before = state or SchedulerState()
+    version = recorded.originator_version
+    if isinstance(fact, e.SchedulerPaused):
+        return SchedulerState(
+            paused=True,
+            paused_by=recorded.actor.label,
+            paused_at=recorded.occurred_at,
+            paused_reason=fact.reason,
+            version=version,
+        )
+    if isinstance(fact, e.SchedulerResumed):
+        return SchedulerState(version=version)
+    return replace(before, version=version)
+
+
+def evolve_session(state: SessionState | None, recorded: Recorded) -> SessionState | None:
+    """Return the session after one more event."""
+    fact = recorded.fact
+    now, version = recorded.occurred_at, recorded.originator_version
+    if isinstance(fact, e.SessionRegistered):
+        return SessionState(
+            id=fact.session_id,
+            agent_name=fact.agent_name,
+            workspace_id=fact.workspace_id,
+            channel=fact.channel,
+            name=fact.name,
+            capabilities=fact.capabilities,
+            declared=fact.declared,
+            created_at=state.created_at if state else now,
+            updated_at=now,
+            version=version,
+        )
+    return replace(state, state="stopped", updated_at=now, version=version) if state else None
+
+
+def evolve_workspace(state: WorkspaceState | None, recorded: Recorded) -> WorkspaceState | None:
+    """Return the workspace after one more event."""
+    fact = recorded.fact
+    now, version = recorded.occurred_at, recorded.originator_version
+    if isinstance(fact, e.WorkspaceRegistered):
+        return WorkspaceState(
+            id=fact.workspace_id,
+            name=fact.name,
+            path=fact.path,
+            created_at=state.created_at if state else now,
+            updated_at=now,
+            version=version,
+        )
+    return replace(state, removed=True, updated_at=now, version=version) if state else None
+
+
+def evolve_ops(state: OpsState | None, recorded: Recorded) -> OpsState:
+    """Return the operators' state after one more event."""
+    fact = recorded.fact
+    tokens = dict(state.tokens) if state else {}
+    if isinstance(fact, e.TokenCreated):
+        tokens[fact.token_id] = TokenState(
+            id=fact.token_id,
+            name=fact.name,
+            scopes=fact.scopes,
+            actor=fact.token_actor,
+            secret_hash=fact.secret_hash,
+            workspace_id=fact.workspace_id,
+            created_at=recorded.occurred_at,
+        )
+    if isinstance(fact, e.TokenRevoked) and fact.token_id in tokens:
+        tokens[fact.token_id] = replace(tokens[fact.token_id], revoked_at=recorded.occurred_at)
+    return OpsState(tokens=tokens, version=recorded.originator_version)

@@ -1,0 +1,160 @@
+"""Facts about runs and their leases (task API, event table).
+
+Names and fields are the storage format: change them through an upcaster.
+"""
+
+from domain.fact import Fact
+from domain.instants import Instant
+from domain.values import NO_JSON, Actor, Json, RunStatus, TaskStatus
+
+
+class RunEnqueued(Fact, frozen=True, kw_only=True):
+    """A new run waits to be claimed."""
+
+    TYPE = "task.run_enqueued"
+    PRIVATE = frozenset({"metadata", "request_hash", "default_key"})
+    attempt: int
+    status: RunStatus
+    task_status: TaskStatus
+    network_channel: str = ""
+    coordination_channel_id: str = ""
+    idempotency_key: str = ""
+    metadata: Json = NO_JSON
+    request_hash: str = ""
+    default_key: bool = False
+
+
+class RunClaimed(Fact, frozen=True, kw_only=True):
+    """Somebody took the run; with a token hash it is held under a lease."""
+
+    TYPE = "task.run_claimed"
+    PRIVATE = frozenset({"session_id"})
+    status: RunStatus
+    task_status: TaskStatus
+    claimed_by: Actor
+    claim_token_hash: str = ""
+    lease_until: Instant
+    session_id: str = ""
+
+
+class RunStarting(Fact, frozen=True, kw_only=True):
+    """The run is being started."""
+
+    TYPE = "task.run_starting"
+    status: RunStatus
+    task_status: TaskStatus
+    session_id: str = ""
+
+
+class RunSessionBound(Fact, frozen=True, kw_only=True):
+    """A session was bound to the run."""
+
+    TYPE = "task.run_session_bound"
+    status: RunStatus
+    task_status: TaskStatus
+    session_id: str = ""
+
+
+class RunStarted(Fact, frozen=True, kw_only=True):
+    """The run is running."""
+
+    TYPE = "task.run_started"
+    status: RunStatus
+    task_status: TaskStatus
+    session_id: str = ""
+
+
+class RunCompleted(Fact, frozen=True, kw_only=True):
+    """The run ended well."""
+
+    TYPE = "task.run_completed"
+    PRIVATE = frozenset({"request_hash"})
+    status: RunStatus
+    task_status: TaskStatus
+    result: Json = NO_JSON
+    claim_token_hash: str = ""
+    request_hash: str = ""
+
+
+class RunFailed(Fact, frozen=True, kw_only=True):
+    """The run ended badly."""
+
+    TYPE = "task.run_failed"
+    PRIVATE = frozenset({"request_hash"})
+    status: RunStatus
+    task_status: TaskStatus
+    error: str
+    metadata: Json = NO_JSON
+    claim_token_hash: str = ""
+    request_hash: str = ""
+
+
+class RunCanceled(Fact, frozen=True, kw_only=True):
+    """The run was given up."""
+
+    TYPE = "task.run_canceled"
+    status: RunStatus
+    task_status: TaskStatus
+    reason: str = ""
+    metadata: Json = NO_JSON
+    session_id: str = ""
+    propagated_from_task_id: str = ""
+
+
+class RunRejected(Fact, frozen=True, kw_only=True):
+    """The run could not start or take a session because its channel is no longer usable."""
+
+    TYPE = "task.run_rejected"
+    operation: str
+    reason: str
+    network_channel: str = ""
+
+
+class RunLeaseExtended(Fact, frozen=True, kw_only=True):
+    """The holder showed that it is alive."""
+
+    TYPE = "task.run_lease_extended"
+    status: RunStatus
+    task_status: TaskStatus
+    lease_until: Instant
+    heartbeat_at: Instant
+    claim_token_hash: str = ""
+
+
+class RunLeaseExpired(Fact, frozen=True, kw_only=True):
+    """The lease ran out and the run went back to the queue."""
+
+    TYPE = "task.run_lease_expired"
+    previous_status: RunStatus
+    status: RunStatus
+    task_status: TaskStatus
+    reason: str = ""
+    session_id: str = ""
+    lease_until: Instant
+    previous_claim_token_hash: str = ""
+    coordination_channel_id: str = ""
+    expiries: int = 0
+
+
+class RunReleased(Fact, frozen=True, kw_only=True):
+    """The holder gave the run back."""
+
+    TYPE = "task.run_released"
+    previous_status: RunStatus
+    status: RunStatus
+    task_status: TaskStatus
+    reason: str = ""
+    session_id: str = ""
+
+
+class RunNeedsAttention(Fact, frozen=True, kw_only=True):
+    """The run is out of the queue until somebody looks at it."""
+
+    TYPE = "task.run_needs_attention"
+    PRIVATE = frozenset({"task_status"})
+    previous_status: RunStatus
+    status: RunStatus
+    diagnostic: str = ""
+    queued_at: Instant = 0
+    coordination_channel: str = ""
+    task_status: TaskStatus

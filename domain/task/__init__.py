@@ -1,0 +1,1 @@
+"""The task aggregate: a task with its runs, leases and dependencies is one consistency boundary."""

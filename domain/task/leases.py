@@ -1,0 +1,299 @@
+"""Claiming under a lease, and what only the holder may do (task API, leases)."""
+
+import hashlib
+
+from domain import fields
+from domain.commands import (
+    ClaimNext,
+    CompleteLease,
+    ExpireLeases,
+    FailLease,
+    Heartbeat,
+    LeaseCommand,
+    ReleaseLease,
+    Reply,
+)
+from domain.errors import (
+    ActiveLeaseError,
+    LeaseRejectedError,
+    PermissionDeniedError,
+    ValidationError,
+)
+from domain.events import (
+    RunClaimed,
+    RunCompleted,
+    RunFailed,
+    RunLeaseExpired,
+    RunLeaseExtended,
+    RunNeedsAttention,
+    RunReleased,
+)
+from domain.instants import SECOND
+from domain.recorded import Recorded
+from domain.registry import SessionState
+from domain.session import claiming_session
+from domain.task.cascade import settle, status_with
+from domain.task.state import Run, TaskState
+from domain.values import PAYLOAD_BYTES, Actor, Json
+from domain.world import ClaimQuery, Plan
+
+_ALL_LEASES = 1_000_000
+
+
+def claim_next(command: ClaimNext, plan: Plan) -> Reply:
+    """Claim the best run this session may have; a reply without a run when there is none.
+
+    Raises ActiveLeaseError while the session holds another run, PermissionDeniedError for another
+    workspace or capabilities it is not registered for.
+    """
+    offered = fields.capabilities(command.capabilities, "claim_next.required_capabilities")
+    if command.priority_min < 0:
+        message = f"claim_next.priority_min must not be negative: {command.priority_min}"
+        raise ValidationError(message)
+    seconds = fields.lease_seconds(command.lease_seconds, plan.policy.default_lease_seconds)
+    session = claiming_session(command, plan, offered)
+    nothing = Reply(session_id=session.id)
+    held = _leases(plan, session.id)
+    if held:
+        message = f'session "{session.id}" already owns an active task-run lease'
+        raise ActiveLeaseError(message)
+    if plan.scheduler().paused:
+        return nothing
+    found = _first_claimable(plan, session, command)
+    if found is None:
+        return nothing
+    state, run = found
+    plan.emit_task(
+        state.id,
+        RunClaimed(
+            status="claimed",
+            task_status=status_with(plan, state, run, "claimed"),
+            claimed_by=Actor("agent_session", session.id),
+            claim_token_hash=command.claim_token_hash,
+            lease_until=plan.now + seconds * SECOND,
+            session_id=session.id,
+        ),
+        run.id,
+    )
+    return Reply(task_id=state.id, run_id=run.id, session_id=session.id)
+
+
+def _first_claimable(
+    plan: Plan, session: SessionState, command: ClaimNext
+) -> tuple[TaskState, Run] | None:
+    limit = plan.context.workspace_limit
+    if limit and session.workspace_id != limit:
+        message = f'the token is bound to workspace "{limit}"'
+        raise PermissionDeniedError(message)
+    query = ClaimQuery(
+        workspace_id=session.workspace_id,
+        agent_name=session.agent_name,
+        session_id=session.id,
+        channel=session.channel,
+        priority_min=command.priority_min,
+    )
+    for task_id, run_id in plan.world.claimable_runs(query):
+        state = plan.task(task_id)
+        if state is not None and state.runs[run_id].status == "queued":
+            return state, state.runs[run_id]
+    return None
+
+
+def _leases(plan: Plan, session_id: str) -> list[tuple[TaskState, Run]]:
+    """Return the runs the session holds under a lease that has not run out."""
+    held = []
+    for task_id, run_id in plan.world.runs_of_session(session_id):
+        state = plan.task(task_id)
+        if state is not None and state.runs[run_id].leased_at(plan.now):
+            held.append((state, state.runs[run_id]))
+    return held
+
+
+def _held(command: LeaseCommand, plan: Plan) -> tuple[TaskState, Run]:
+    """Return the run if the session holds it; raises LeaseRejectedError saying what it holds."""
+    leases = _leases(plan, command.session_id)
+    if len(leases) > 1:
+        raise LeaseRejectedError(
+            "AUTONOMY_LEASE_ALREADY_HELD",
+            f'session "{command.session_id}" holds {len(leases)} active leases, expected one',
+        )
+    for state, run in leases:
+        if run.id == command.run_id:
+            return state, run
+    raise _rejection(command, plan, bool(leases))
+
+
+def _rejection(command: LeaseCommand, plan: Plan, holds_other: bool) -> LeaseRejectedError:
+    held_before = _held_before(command, plan)
+    run_id, session_id = command.run_id, command.session_id
+    if held_before is not None:
+        return LeaseRejectedError(
+            "AUTONOMY_LEASE_EXPIRED",
+            f'session "{session_id}" no longer holds task run "{run_id}", '
+            f"which is {held_before[1].status}",
+        )
+    if holds_other:
+        return LeaseRejectedError(
+            "AUTONOMY_FOREIGN_RUN",
+            f'task run "{run_id}" is not the run session "{session_id}" holds',
+        )
+    return LeaseRejectedError(
+        "AUTONOMY_NO_ACTIVE_LEASE",
+        f'session "{session_id}" holds no active lease, expected one on task run "{run_id}"',
+    )
+
+
+def _held_before(command: LeaseCommand, plan: Plan) -> tuple[TaskState, Run] | None:
+    """Return the run if this session was the last to hold it."""
+    task_id = plan.world.task_of_run(command.run_id)
+    state = plan.task(task_id) if task_id else None
+    if state is None:
+        return None
+    run = state.runs[command.run_id]
+    return (state, run) if run.session_id == command.session_id else None
+
+
+def _earlier_outcome(command: LeaseCommand, plan: Plan, outcome: str) -> Reply | None:
+    """Return the reply to a repeated outcome of the same holder (added: lost replies)."""
+    held = _held_before(command, plan)
+    if held is None or held[1].outcome_hash != outcome:
+        return None
+    return Reply(task_id=held[0].id, run_id=command.run_id, replayed=True)
+
+
+def _hash(kind: str, error: str, body: Json) -> str:
+    parts = (kind.encode(), error.encode(), bytes(body))
+    return hashlib.sha256(b"\0".join(parts)).hexdigest()[:32]
+
+
+def heartbeat(command: Heartbeat, plan: Plan) -> Reply:
+    """Let the lease run from now on; it may become shorter by that."""
+    seconds = fields.lease_seconds(command.lease_seconds, plan.policy.default_lease_seconds)
+    state, run = _held(command, plan)
+    plan.emit_task(
+        state.id,
+        RunLeaseExtended(
+            status=run.status,
+            task_status=state.task.status,
+            lease_until=plan.now + seconds * SECOND,
+            heartbeat_at=plan.now,
+            claim_token_hash=run.claim_token_hash,
+        ),
+        run.id,
+    )
+    return Reply(task_id=state.id, run_id=run.id)
+
+
+def complete_lease(command: CompleteLease, plan: Plan) -> Reply:
+    """End the leased run well; repeating it with the same result gives the first answer."""
+    result = fields.json(command.result, "complete_run.result", PAYLOAD_BYTES, secret_free=True)
+    outcome = _hash("completed", "", result)
+    earlier = _earlier_outcome(command, plan, outcome)
+    if earlier is not None:
+        return earlier
+    state, run = _held(command, plan)
+    completed = plan.emit_task(
+        state.id,
+        RunCompleted(
+            status="completed",
+            task_status=status_with(plan, state, run, "completed"),
+            result=result,
+            claim_token_hash=run.claim_token_hash,
+            request_hash=outcome,
+        ),
+        run.id,
+    )
+    settle(plan, state, completed)
+    return Reply(task_id=state.id, run_id=run.id)
+
+
+def fail_lease(command: FailLease, plan: Plan) -> Reply:
+    """End the leased run badly; repeating it with the same error gives the first answer."""
+    error = fields.required(command.error, "fail_run.error")
+    metadata = fields.json(command.metadata, "fail_run.metadata", PAYLOAD_BYTES, secret_free=True)
+    outcome = _hash("failed", error, metadata)
+    earlier = _earlier_outcome(command, plan, outcome)
+    if earlier is not None:
+        return earlier
+    state, run = _held(command, plan)
+    failed = plan.emit_task(
+        state.id,
+        RunFailed(
+            status="failed",
+            task_status=status_with(plan, state, run, "failed"),
+            error=error,
+            metadata=metadata,
+            claim_token_hash=run.claim_token_hash,
+            request_hash=outcome,
+        ),
+        run.id,
+    )
+    settle(plan, state, failed)
+    return Reply(task_id=state.id, run_id=run.id)
+
+
+def release_lease(command: ReleaseLease, plan: Plan) -> Reply:
+    """Give the run back to the queue; attempt and place in the queue are kept."""
+    reason = fields.text(command.reason, "release_run.reason")
+    state, run = _held(command, plan)
+    released = plan.emit_task(
+        state.id,
+        RunReleased(
+            previous_status=run.status,
+            status="queued",
+            task_status=status_with(plan, state, run, "queued"),
+            reason=reason,
+            session_id=run.session_id,
+        ),
+        run.id,
+    )
+    settle(plan, state, released)
+    return Reply(task_id=state.id, run_id=run.id)
+
+
+def expire_leases(command: ExpireLeases, plan: Plan) -> Reply:
+    """Take back every lease past its deadline; too many expiries take the run off the queue."""
+    limit = command.limit or _ALL_LEASES
+    for task_id, run_id in plan.world.expired_leases(plan.now, limit):
+        state = plan.task(task_id)
+        if state is not None:
+            _expire(plan, state, state.runs[run_id], command.reason)
+    return Reply()
+
+
+def _expire(plan: Plan, state: TaskState, run: Run, reason: str) -> None:
+    expiries = run.expiries + 1
+    expired = plan.emit_task(
+        state.id,
+        RunLeaseExpired(
+            previous_status=run.status,
+            status="queued",
+            task_status=status_with(plan, state, run, "queued"),
+            reason=reason,
+            session_id=run.session_id,
+            lease_until=run.lease_until,
+            previous_claim_token_hash=run.claim_token_hash,
+            coordination_channel_id=run.coordination_channel_id,
+            expiries=expiries,
+        ),
+        run.id,
+    )
+    if expiries >= plan.policy.max_lease_expiries:
+        _take_off_queue(plan, state, run, expiries, expired)
+
+
+def _take_off_queue(plan: Plan, state: TaskState, run: Run, expiries: int, cause: Recorded) -> None:
+    attention = plan.emit_task(
+        state.id,
+        RunNeedsAttention(
+            previous_status="queued",
+            status="needs_attention",
+            diagnostic=f"lease expired {expiries} times; the run is no longer handed out",
+            queued_at=run.queued_at,
+            coordination_channel=run.coordination_channel_id,
+            task_status=status_with(plan, state, run, "needs_attention"),
+        ),
+        run.id,
+        cause,
+    )
+    settle(plan, state, attention)

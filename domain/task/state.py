@@ -1,0 +1,168 @@
+"""State of a task and its runs, as folded from their events."""
+
+from collections.abc import Iterable
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from domain.instants import Instant
+from domain.values import (
+    ACTIVE_CLAIM,
+    NO_JSON,
+    TERMINAL_RUN,
+    Actor,
+    ApprovalPolicy,
+    ApprovalState,
+    DependencyKind,
+    Json,
+    Origin,
+    Owner,
+    Priority,
+    RunStatus,
+    Scope,
+    TaskStatus,
+)
+
+
+class Dependency(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """An edge: the task waits for `depends_on_task_id`."""
+
+    depends_on_task_id: str
+    kind: DependencyKind = "blocks"
+    created_at: Instant = 0
+
+
+class Run(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One attempt at a task. `requeued_at` tells when it last came back to the queue."""
+
+    id: str
+    task_id: str
+    status: RunStatus
+    attempt: int
+    origin: Origin
+    queued_at: Instant
+    requeued_at: Instant = 0
+    previous_run_id: str = ""
+    failure_kind: str = ""
+    claimed_by: Actor | None = None
+    session_id: str = ""
+    idempotency_key: str = ""
+    request_hash: str = ""
+    default_key: bool = False
+    network_channel: str = ""
+    claim_token_hash: str = ""
+    lease_until: Instant = 0
+    heartbeat_at: Instant = 0
+    coordination_channel_id: str = ""
+    claimed_at: Instant = 0
+    started_at: Instant = 0
+    ended_at: Instant = 0
+    expiries: int = 0
+    outcome_hash: str = ""
+    error: str = ""
+    metadata: Json = NO_JSON
+    result: Json = NO_JSON
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the run has not ended; a run that needs attention has not."""
+        return self.status not in TERMINAL_RUN
+
+    @property
+    def is_active(self) -> bool:
+        """Whether somebody has claimed the run and not finished it."""
+        return self.status in ACTIVE_CLAIM
+
+    @property
+    def last_activity_at(self) -> int:
+        """The latest of the run's own times."""
+        return max(self.queued_at, self.claimed_at, self.started_at, self.ended_at)
+
+    def leased_at(self, now: int) -> bool:
+        """Whether the run is held under a lease that has not run out; the deadline has."""
+        return self.is_active and bool(self.claim_token_hash) and self.lease_until > now
+
+
+class Task(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A task without its runs. `ancestors` runs from the parent to the root."""
+
+    id: str
+    scope: Scope
+    title: str
+    status: TaskStatus
+    created_by: Actor
+    origin: Origin
+    created_at: Instant
+    updated_at: Instant
+    identifier: str = ""
+    workspace_id: str = ""
+    parent_task_id: str = ""
+    ancestors: tuple[str, ...] = ()
+    network_channel: str = ""
+    description: str = ""
+    priority: Priority = "medium"
+    max_attempts: int = 3
+    auto_enqueue_on_ready: bool = False
+    approval_policy: ApprovalPolicy = "none"
+    approval_state: ApprovalState = "not_required"
+    owner: Owner | None = None
+    current_run_id: str = ""
+    latest_event_seq: int = 0
+    last_activity_at: Instant = 0
+    paused: bool = False
+    paused_by: str = ""
+    paused_at: Instant = 0
+    paused_reason: str = ""
+    closed_at: Instant = 0
+    metadata: Json = NO_JSON
+    dependencies: tuple[Dependency, ...] = ()
+    children: tuple[str, ...] = ()
+    deleted: bool = False
+
+    @property
+    def awaits_approval(self) -> bool:
+        """Whether manual approval is required and not given."""
+        return self.approval_policy == "manual" and self.approval_state != "approved"
+
+    @property
+    def lineage(self) -> tuple[str, ...]:
+        """The task itself, then its ancestors up to the root."""
+        return (self.id, *self.ancestors)
+
+
+class TaskState(Struct, frozen=True, kw_only=True):
+    """The aggregate: folded from the events of one task stream up to `version`."""
+
+    task: Task
+    runs: dict[str, Run]
+    version: int
+
+    @property
+    def id(self) -> str:
+        """The task id."""
+        return self.task.id
+
+    @property
+    def open_run(self) -> Run | None:
+        """The one run that has not ended, if any."""
+        return next((run for run in self.runs.values() if run.is_open), None)
+
+    @property
+    def next_attempt(self) -> int:
+        """The attempt number a new run would get."""
+        return 1 + max((run.attempt for run in self.runs.values()), default=0)
+
+    def with_task(self, **changes: object) -> "TaskState":
+        """Return the state with task fields changed."""
+        return replace(self, task=replace(self.task, **changes))
+
+    def with_run(self, run: Run, **task_changes: object) -> "TaskState":
+        """Return the state with one run put in place and task fields changed."""
+        return replace(
+            self, runs={**self.runs, run.id: run}, task=replace(self.task, **task_changes)
+        )
+
+
+def latest_run(runs: Iterable[Run]) -> Run | None:
+    """Return the run with the highest attempt, then latest queued_at, then largest id."""
+    return max(runs, key=lambda run: (run.attempt, run.queued_at, run.id), default=None)

@@ -1,0 +1,94 @@
+"""Value types shared by every part of the domain: identities, enumerations and limits."""
+
+from typing import Final, Literal
+
+from msgspec import Raw, Struct
+
+Json = Raw
+"""A JSON text kept exactly as it was sent."""
+
+NO_JSON: Final = Raw()
+"""The absent JSON value; fields default to this very object so that encoders can leave it out."""
+
+ActorKind = Literal["human", "agent_session", "automation", "extension", "network_peer", "daemon"]
+OwnerKind = Literal["human", "agent_session", "automation", "extension", "network_peer", "pool"]
+OriginKind = Literal[
+    "cli",
+    "web",
+    "uds",
+    "http",
+    "automation",
+    "extension",
+    "network",
+    "agent_session",
+    "daemon",
+]
+Scope = Literal["global", "workspace"]
+Priority = Literal["low", "medium", "high", "urgent"]
+ApprovalPolicy = Literal["none", "manual"]
+ApprovalState = Literal["not_required", "pending", "approved", "rejected"]
+TaskStatus = Literal[
+    "draft", "pending", "blocked", "ready", "in_progress", "completed", "failed", "canceled"
+]
+RunStatus = Literal[
+    "queued",
+    "claimed",
+    "starting",
+    "running",
+    "completed",
+    "failed",
+    "canceled",
+    "needs_attention",
+]
+DependencyKind = Literal["blocks"]
+
+TERMINAL_TASK: Final[frozenset[str]] = frozenset({"completed", "failed", "canceled"})
+TERMINAL_RUN: Final[frozenset[str]] = frozenset({"completed", "failed", "canceled"})
+ACTIVE_CLAIM: Final[frozenset[str]] = frozenset({"claimed", "starting", "running"})
+PRIORITY_VALUE: Final[dict[str, int]] = {"low": 10, "medium": 20, "high": 30, "urgent": 40}
+
+DEFAULT_PRIORITY: Final = "medium"
+DEFAULT_MAX_ATTEMPTS: Final = 3
+MAX_ATTEMPTS: Final = 10
+MAX_DEPTH: Final = 8
+MAX_CHILDREN: Final = 64
+MAX_DEPENDENCIES: Final = 32
+METADATA_BYTES: Final = 16_384
+PAYLOAD_BYTES: Final = 65_536
+TEXT_BYTES: Final = 65_536
+ID_BYTES: Final = 1_024
+DEFAULT_LEASE_SECONDS: Final = 300
+MAX_LEASE_SECONDS: Final = 86_400
+
+
+class Actor(Struct, frozen=True):
+    """Who did something."""
+
+    kind: ActorKind
+    ref: str
+
+    @property
+    def label(self) -> str:
+        """The actor as one word, `kind:ref`."""
+        return f"{self.kind}:{self.ref}"
+
+
+class Origin(Struct, frozen=True):
+    """Through which door it came in."""
+
+    kind: OriginKind
+    ref: str
+
+
+class Owner(Struct, frozen=True):
+    """Whom a task belongs to."""
+
+    kind: OwnerKind
+    ref: str
+
+
+LOCAL_USER: Final = Actor("human", "local-user")
+SCHEDULER_ACTOR: Final = Actor("daemon", "scheduler")
+SCHEDULER_ORIGIN: Final = Origin("daemon", "daemon.scheduler")
+BOOT_ACTOR: Final = Actor("daemon", "boot-recovery")
+BOOT_ORIGIN: Final = Origin("daemon", "daemon.boot")
