@@ -36,6 +36,9 @@ class Rows(Protocol):
     def delete(self, table: Table, key: Row) -> None:
         """Remove a row; a missing one is no error."""
 
+    def select_keys(self, table: Table, prefix: Row) -> list[Row]:
+        """Return the whole rows whose key begins with `prefix`, in key order."""
+
 
 class Reader(Protocol):
     """A consistent view of all committed rows."""
