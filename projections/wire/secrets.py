@@ -13,7 +13,7 @@ def without_secrets(value: Json) -> Json:
     JSON that is nested too deeply to look through is left out as a whole.
     """
     text = bytes(value).lower()
-    # A name may also be spelled with \\u escapes.
+    # A name may also be spelled with \u escapes.
     if b"claim_token" not in text and b"\\u" not in text:
         return value
     try:

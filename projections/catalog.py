@@ -1,0 +1,21 @@
+"""Every read model there is."""
+
+from typing import Final
+
+from projections.backlog import BacklogProjector
+from projections.lookup import LookupProjector
+from projections.registry import RegistryProjector
+from projections.rows import Projector
+from projections.runs import RunsProjector
+from projections.tasks import TasksProjector
+from projections.timeline import TimelineProjector
+
+PROJECTORS: Final[tuple[Projector, ...]] = (
+    LookupProjector(),
+    BacklogProjector(),
+    TasksProjector(),
+    RunsProjector(),
+    RegistryProjector(),
+    TimelineProjector(),
+)
+"""In the order in which a change is applied."""

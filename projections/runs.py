@@ -1,0 +1,63 @@
+"""The current state of every run, one row each, with the last event that was about it."""
+
+from typing import Final
+
+import msgspec
+
+from domain.task.state import TaskState
+from domain.world import Change
+from projections.rows import Rows
+from projections.schema import define
+
+RUNS: Final = define(
+    "runs",
+    key={"run_id": "TEXT"},
+    values={
+        "task_id": "TEXT",
+        "status": "TEXT",
+        "session_id": "TEXT",
+        "queued_at": "INTEGER",
+        "last_event_at": "INTEGER",
+        "last_event_type": "TEXT",
+        "doc": "BLOB",
+    },
+    indexes={"task": "(task_id, queued_at, run_id)"},
+    clustered=False,
+)
+
+_ENCODE: Final = msgspec.json.Encoder().encode
+
+
+class RunsProjector:
+    """Keeps the rows of the runs."""
+
+    name = "runs"
+    version = 1
+    tables = (RUNS,)
+
+    def apply(self, change: Change, rows: Rows) -> None:
+        """Bring the rows of the runs that the event is about, or that it changed, up to date."""
+        state = change.task
+        if state is None:
+            return
+        if state.task.deleted:
+            for run_id in state.runs:
+                rows.delete(RUNS, (run_id,))
+            return
+        recorded = change.recorded
+        before = change.before.runs if isinstance(change.before, TaskState) else {}
+        if before is state.runs and not recorded.run_id:
+            return
+        for run in state.runs.values():
+            if run.id == recorded.run_id or run != before.get(run.id):
+                row = (
+                    run.id,
+                    run.task_id,
+                    run.status,
+                    run.session_id,
+                    run.queued_at,
+                    recorded.occurred_at,
+                    recorded.type,
+                    _ENCODE(run),
+                )
+                rows.put(RUNS, row)

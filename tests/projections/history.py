@@ -1,0 +1,211 @@
+"""Random histories: whatever the rules would allow to happen, in any order."""
+
+from collections.abc import Callable
+from random import Random
+
+from domain import events as e
+from domain.task.state import Run, TaskState
+from domain.values import Actor, Owner, Priority
+from tests.projections.support import Ledger
+
+_OWNERS = (
+    None,
+    Owner("pool", "coder"),
+    Owner("agent_session", "session-1"),
+    Owner("human", "ann"),
+)
+_PRIORITIES: tuple[Priority, ...] = ("low", "medium", "high", "urgent")
+
+
+class RandomHistory:
+    """Takes random steps on a ledger."""
+
+    def __init__(self, seed: int) -> None:
+        self.random = Random(seed)
+        self.ledger = Ledger()
+        self._tasks = 0
+        self._runs = 0
+        self._steps: tuple[Callable[[], object], ...] = (
+            self._create,
+            self._create,
+            self._enqueue,
+            self._enqueue,
+            self._enqueue,
+            self._claim,
+            self._claim,
+            self._extend,
+            self._release,
+            self._start,
+            self._end,
+            self._needs_attention,
+            self._pause,
+            self._resume,
+            self._update,
+            self._status,
+            self._depend,
+            self._undepend,
+            self._delete,
+            self._session,
+            self._workspace,
+        )
+
+    def take(self, steps: int) -> Ledger:
+        """Take steps and return the ledger."""
+        for _ in range(steps):
+            self.random.choice(self._steps)()
+        return self.ledger
+
+    def live(self) -> list[TaskState]:
+        """Return the tasks that are not deleted."""
+        states = self.ledger.states.values()
+        return [s for s in states if isinstance(s, TaskState) and not s.task.deleted]
+
+    def _pick(self, wanted: Callable[[TaskState], bool] = lambda _: True) -> TaskState | None:
+        found = [state for state in self.live() if wanted(state)]
+        return self.random.choice(found) if found else None
+
+    def _run(self, *statuses: str) -> Run | None:
+        found = [r for s in self.live() for r in s.runs.values() if r.status in statuses]
+        return self.random.choice(found) if found else None
+
+    def _create(self) -> None:
+        self._tasks += 1
+        parent = self._pick(lambda state: len(state.task.ancestors) < 4)
+        below = parent is not None and self.random.random() < 0.7
+        if below and parent is not None:
+            workspace = parent.task.workspace_id
+        else:
+            workspace = self.random.choice(("", "ws-1", "ws-2"))
+        self.ledger.create(
+            f"task-{self._tasks}",
+            parent=parent.id if below and parent is not None else "",
+            workspace=workspace,
+            status=self.random.choice(("ready", "ready", "blocked", "draft")),
+            owner=self.random.choice(_OWNERS),
+            priority=self.random.choice(_PRIORITIES),
+        )
+
+    def _enqueue(self) -> None:
+        state = self._pick(lambda state: state.open_run is None)
+        if state is None:
+            return
+        self._runs += 1
+        channel = self.random.choice(("", "room-1", "room-2")) if state.task.workspace_id else ""
+        self.ledger.enqueue(
+            state.id,
+            f"run-{self._runs}",
+            idempotency_key=self.random.choice(("", "key-1", "key-2", f"key-{state.id}")),
+            coordination_channel_id=channel,
+            actor=self.random.choice((Actor("human", "ann"), Actor("automation", "bot"))),
+        )
+
+    def _claim(self) -> None:
+        if run := self._run("queued"):
+            session = self.random.choice(("", "session-1", "session-2"))
+            self.ledger.claim(run.id, session, lease=self.random.randint(1, 500))
+
+    def _extend(self) -> None:
+        run = self._run("claimed", "starting", "running")
+        if run and run.claim_token_hash:
+            until = run.lease_until + self.random.randint(-1000, 1000)
+            status = self.ledger.task(run.task_id).task.status
+            self.ledger.run_fact(
+                run.id,
+                e.RunLeaseExtended,
+                run.status,
+                status,
+                lease_until=until,
+                heartbeat_at=self.ledger.now,
+                claim_token_hash=run.claim_token_hash,
+            )
+
+    def _release(self) -> None:
+        if run := self._run("claimed", "starting", "running"):
+            self.ledger.release(run.id)
+
+    def _start(self) -> None:
+        if run := self._run("claimed"):
+            session = run.session_id or "session-3"
+            bound = e.RunSessionBound
+            self.ledger.run_fact(run.id, bound, "starting", "ready", session_id=session)
+            self.ledger.run_fact(run.id, e.RunStarted, "running", "in_progress", session_id=session)
+
+    def _end(self) -> None:
+        run = self._run("queued", "claimed", "starting", "running")
+        if run is None:
+            return
+        outcome = self.random.choice(("completed", "failed", "canceled"))
+        if run.status == "queued":
+            outcome = "canceled"
+        match outcome:
+            case "completed":
+                self.ledger.run_fact(run.id, e.RunCompleted, "completed", "completed")
+            case "failed":
+                self.ledger.run_fact(run.id, e.RunFailed, "failed", "ready", error="it broke")
+            case _:
+                self.ledger.run_fact(run.id, e.RunCanceled, "canceled", "canceled")
+
+    def _needs_attention(self) -> None:
+        if run := self._run("queued"):
+            self.ledger.run_fact(
+                run.id,
+                e.RunNeedsAttention,
+                "needs_attention",
+                "ready",
+                previous_status="queued",
+                diagnostic="expired three times",
+            )
+
+    def _pause(self) -> None:
+        if state := self._pick():
+            self.ledger.pause(state.id)
+
+    def _resume(self) -> None:
+        if state := self._pick(lambda state: state.task.paused or self.random.random() < 0.2):
+            self.ledger.resume(state.id)
+
+    def _update(self) -> None:
+        if state := self._pick():
+            self.ledger.emit(
+                state.id,
+                e.TaskUpdated(
+                    changed_fields=("title", "priority", "owner"),
+                    status=state.task.status,
+                    title=f"New title {self.random.random()}",
+                    priority=self.random.choice(_PRIORITIES),
+                    owner=self.random.choice(_OWNERS),
+                ),
+            )
+
+    def _status(self) -> None:
+        if state := self._pick():
+            fact = e.TaskStatusChanged(
+                previous_status=state.task.status,
+                status=self.random.choice(("ready", "blocked", "completed")),
+                cause_event_id="evt-1",
+                cause_task_id="task-1",
+            )
+            self.ledger.emit(state.id, fact)
+
+    def _depend(self) -> None:
+        one, other = self._pick(), self._pick()
+        if one is None or other is None or one.id == other.id:
+            return
+        if other.id not in {edge.depends_on_task_id for edge in one.task.dependencies}:
+            self.ledger.depend(one.id, other.id)
+
+    def _undepend(self) -> None:
+        if state := self._pick(lambda state: bool(state.task.dependencies)):
+            edge = self.random.choice(state.task.dependencies)
+            self.ledger.undepend(state.id, edge.depends_on_task_id)
+
+    def _delete(self) -> None:
+        if state := self._pick(lambda state: not state.task.children and state.open_run is None):
+            self.ledger.delete(state.id)
+
+    def _session(self) -> None:
+        self.ledger.session(f"session-{self.random.randint(1, 3)}")
+
+    def _workspace(self) -> None:
+        name = self.random.choice(("", "main", "ws-2"))
+        self.ledger.workspace(f"ws-{self.random.randint(1, 2)}", name=name)

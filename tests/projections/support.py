@@ -1,0 +1,326 @@
+"""A ledger in a real SQLite in memory, just large enough to give projectors their changes."""
+
+import sqlite3
+from collections.abc import Callable, Iterable, Sequence
+from itertools import count
+from typing import Any
+
+from domain import events as e
+from domain.instants import SECOND
+from domain.recorded import Recorded, session_stream, workspace_stream
+from domain.task.state import Run, TaskState
+from domain.values import Actor, Origin, RunStatus, TaskStatus
+from domain.world import Change, ClaimQuery, Context, KeySlot, Plan, State, evolve
+from projections.backlog import claimable_runs
+from projections.catalog import PROJECTORS
+from projections.lookup import Lookup
+from projections.rows import Projector, Row, Table
+
+HUMAN = Actor("human", "local-user")
+HTTP = Origin("http", "tasks.create")
+START = 1_777_777_777 * SECOND
+
+
+class Store:
+    """Rows and Reader over one connection; it counts what it was asked to do."""
+
+    def __init__(self, projectors: Iterable[Projector] = PROJECTORS) -> None:
+        self.connection = sqlite3.connect(":memory:", isolation_level=None)
+        self.projectors = tuple(projectors)
+        self.writes = 0
+        self.selects: list[str] = []
+        for table in self.tables:
+            for statement in table.ddl:
+                self.connection.execute(statement)
+
+    @property
+    def tables(self) -> list[Table]:
+        return [table for projector in self.projectors for table in projector.tables]
+
+    def close(self) -> None:
+        self.connection.close()
+
+    def apply(self, change: Change) -> None:
+        for projector in self.projectors:
+            projector.apply(change, self)
+
+    def get(self, table: Table, key: Row) -> Row | None:
+        assert len(key) == table.key_columns
+        found = self.select_keys(table, key)
+        return found[0] if found else None
+
+    def put(self, table: Table, row: Row) -> None:
+        assert len(row) == len(table.columns)
+        self.writes += 1
+        places = ", ".join("?" * len(row))
+        self.connection.execute(f"INSERT OR REPLACE INTO {table.name} VALUES ({places})", row)
+
+    def delete(self, table: Table, key: Row) -> None:
+        assert len(key) == table.key_columns
+        self.writes += 1
+        self.connection.execute(f"DELETE FROM {table.name} WHERE {_equal(table, key)}", key)
+
+    def select_keys(self, table: Table, prefix: Row) -> list[Row]:
+        order = ", ".join(table.columns[: table.key_columns])
+        statement = f"SELECT * FROM {table.name} WHERE {_equal(table, prefix)} ORDER BY {order}"
+        return self.connection.execute(statement, prefix).fetchall()
+
+    def select(self, statement: str, parameters: Sequence[Any] = ()) -> list[Row]:
+        self.selects.append(statement)
+        return self.connection.execute(statement, parameters).fetchall()
+
+    def rows(self, table: Table) -> list[Row]:
+        order = ", ".join(table.columns[: table.key_columns])
+        return self.connection.execute(f"SELECT * FROM {table.name} ORDER BY {order}").fetchall()
+
+    def plan_of(self, statement: str, parameters: Sequence[Any] = ()) -> str:
+        explained = self.connection.execute(f"EXPLAIN QUERY PLAN {statement}", parameters)
+        return "\n".join(row[3] for row in explained)
+
+
+def _equal(table: Table, key: Row) -> str:
+    return " AND ".join(f"{column} = ?" for column in table.columns[: len(key)])
+
+
+class Ledger:
+    """Emits facts through plans, one plan per step, and applies every change at once."""
+
+    def __init__(self, projectors: Iterable[Projector] = PROJECTORS) -> None:
+        self.store = Store(projectors)
+        self.states: dict[str, State | None] = {}
+        self.history: list[Recorded] = []
+        self.changes: list[Change] = []
+        self.now = START
+        self.lookup = Lookup(self.store)
+        self._ids = count(1)
+
+    def state(self, stream: str) -> State | None:
+        return self.states.get(stream)
+
+    def task_of_run(self, run_id: str) -> str | None:
+        return self.lookup.task_of_run(run_id)
+
+    def dependents_of(self, task_id: str) -> Sequence[str]:
+        return self.lookup.dependents_of(task_id)
+
+    def runs_of_session(self, session_id: str) -> Sequence[tuple[str, str]]:
+        return self.lookup.runs_of_session(session_id)
+
+    def run_of_key(self, slot: KeySlot) -> tuple[str, str] | None:
+        return self.lookup.run_of_key(slot)
+
+    def channel_workspace(self, channel_id: str) -> str | None:
+        return self.lookup.channel_workspace(channel_id)
+
+    def workspace_of_ref(self, ref: str) -> str | None:
+        return self.lookup.workspace_of_ref(ref)
+
+    def claimable_runs(self, query: ClaimQuery) -> Iterable[tuple[str, str]]:
+        return claimable_runs(self.store, query)
+
+    def expired_leases(self, now: int, limit: int) -> Sequence[tuple[str, str]]:
+        return self.lookup.expired_leases(now, limit)
+
+    def step(
+        self, decide: Callable[[Plan], object], actor: Actor = HUMAN, origin: Origin = HTTP
+    ) -> list[Change]:
+        """Run one plan a second later and apply its changes."""
+        self.now += SECOND
+        context = Context(
+            actor=actor,
+            origin=origin,
+            now=self.now,
+            command_id=f"cmd-{next(self._ids)}",
+            new_id=lambda prefix: f"{prefix}-{next(self._ids):016x}",
+        )
+        plan = Plan(self, context, head=len(self.history), recorded_at=self.now)
+        decide(plan)
+        self.states.update(plan.states())
+        for change in plan.changes:
+            self.history.append(change.recorded)
+            self.changes.append(change)
+            self.store.apply(change)
+        return plan.changes
+
+    def emit(
+        self,
+        task_id: str,
+        fact: e.Fact,
+        run_id: str = "",
+        actor: Actor = HUMAN,
+        origin: Origin = HTTP,
+    ) -> Change:
+        """Emit one fact of a task stream."""
+        return self.step(lambda plan: plan.emit_task(task_id, fact, run_id), actor, origin)[0]
+
+    def task(self, task_id: str) -> TaskState:
+        state = self.states[f"task:{task_id}"]
+        assert isinstance(state, TaskState)
+        return state
+
+    def run(self, run_id: str) -> Run:
+        found = [
+            state.runs[run_id]
+            for state in self.states.values()
+            if isinstance(state, TaskState) and run_id in state.runs
+        ]
+        return found[0]
+
+    def create(
+        self,
+        task_id: str,
+        *,
+        parent: str = "",
+        workspace: str = "",
+        status: TaskStatus = "ready",
+        **more: Any,
+    ) -> Change:
+        """Create a task, below `parent` when there is one."""
+        ancestors = self.task(parent).task.lineage if parent else ()
+        more.setdefault("title", f"Title of {task_id}")
+        fact = e.TaskCreated(
+            scope="workspace" if workspace else "global",
+            workspace_id=workspace,
+            parent_task_id=parent,
+            ancestors=ancestors,
+            status=status,
+            **more,
+        )
+
+        def decide(plan: Plan) -> None:
+            plan.emit_task(task_id, fact)
+            if parent:
+                child = e.TaskChildCreated(child_task_id=task_id, child_scope=fact.scope)
+                plan.emit_task(parent, child)
+
+        return self.step(decide)[0]
+
+    def enqueue(self, task_id: str, run_id: str, **more: Any) -> Change:
+        """Queue a run as the next attempt."""
+        actor, origin = more.pop("actor", HUMAN), more.pop("origin", HTTP)
+        state = self.task(task_id)
+        fact = e.RunEnqueued(
+            attempt=state.next_attempt,
+            status="queued",
+            task_status=more.pop("task_status", state.task.status),
+            **more,
+        )
+        return self.emit(task_id, fact, run_id, actor, origin)
+
+    def claim(self, run_id: str, session: str = "", lease: int = 300, token: str = "") -> Change:
+        """Claim a run: under a lease for a session, else as an operator."""
+        task_id = self.run(run_id).task_id
+        who = Actor("agent_session", session) if session else HUMAN
+        fact = e.RunClaimed(
+            status="claimed",
+            task_status=self.task(task_id).task.status,
+            claimed_by=who,
+            claim_token_hash=token or ("sha256:" + "0" * 64 if session else ""),
+            lease_until=self.now + SECOND * (lease + 1) if session else 0,
+            session_id=session,
+        )
+        return self.emit(task_id, fact, run_id, who)
+
+    def run_fact(
+        self, run_id: str, kind: type[Any], status: RunStatus, task_status: TaskStatus, **more: Any
+    ) -> Change:
+        """Emit a fact that moves a run."""
+        fact = kind(status=status, task_status=task_status, **more)
+        return self.emit(self.run(run_id).task_id, fact, run_id)
+
+    def release(self, run_id: str) -> Change:
+        """Give a run back to the queue."""
+        previous = self.run(run_id).status
+        return self.run_fact(run_id, e.RunReleased, "queued", "ready", previous_status=previous)
+
+    def pause(self, task_id: str) -> Change:
+        """Pause a task."""
+        was = self.task(task_id).task.paused
+        fact = e.TaskPaused(
+            manual=True,
+            actor_kind="human",
+            actor_id="local-user",
+            previous_paused=was,
+            paused=True,
+            reason="because",
+        )
+        return self.emit(task_id, fact)
+
+    def resume(self, task_id: str) -> Change:
+        """End the own pause of a task."""
+        was = self.task(task_id).task.paused
+        fact = e.TaskResumed(manual=True, actor_kind="human", previous_paused=was, paused=False)
+        return self.emit(task_id, fact)
+
+    def depend(self, task_id: str, depends_on: str) -> Change:
+        """Let a task wait for another."""
+        fact = e.TaskDependencyAdded(
+            depends_on_task_id=depends_on, kind="blocks", status=self.task(task_id).task.status
+        )
+        return self.emit(task_id, fact)
+
+    def undepend(self, task_id: str, depends_on: str) -> Change:
+        """Let a task no longer wait for another."""
+        fact = e.TaskDependencyRemoved(
+            depends_on_task_id=depends_on, kind="blocks", status=self.task(task_id).task.status
+        )
+        return self.emit(task_id, fact)
+
+    def delete(self, task_id: str) -> list[Change]:
+        """Delete a task that has no children, with every edge to it."""
+        task = self.task(task_id).task
+
+        def decide(plan: Plan) -> None:
+            plan.emit_task(task_id, e.TaskDeleted(status=task.status))
+            for dependent in self.dependents_of(task_id):
+                status = self.task(dependent).task.status
+                edge = e.TaskDependencyRemoved(
+                    depends_on_task_id=task_id, kind="blocks", status=status
+                )
+                plan.emit_task(dependent, edge)
+            if task.parent_task_id:
+                gone = e.TaskChildDeleted(child_task_id=task_id)
+                plan.emit_task(task.parent_task_id, gone)
+
+        return self.step(decide)
+
+    def session(self, session_id: str, **more: Any) -> Change:
+        """Register an agent session."""
+        more.setdefault("agent_name", "coder")
+        fact = e.SessionRegistered(session_id=session_id, **more)
+        return self.step(lambda plan: plan.emit(session_stream(session_id), fact))[0]
+
+    def workspace(self, workspace_id: str, name: str = "", path: str = "") -> Change:
+        """Register a workspace."""
+        fact = e.WorkspaceRegistered(workspace_id=workspace_id, name=name, path=path)
+        return self.step(lambda plan: plan.emit(workspace_stream(workspace_id), fact))[0]
+
+
+def rebuilt(history: Iterable[Recorded], projectors: Iterable[Projector] = PROJECTORS) -> Store:
+    """Return fresh rows from the recorded events alone."""
+    store = Store(projectors)
+    states: dict[str, State | None] = {}
+    for recorded in history:
+        stream = recorded.originator_id
+        before = states.get(stream)
+        after = states[stream] = evolve(before, recorded)
+        store.apply(
+            Change(
+                recorded=recorded,
+                before=before,
+                after=after,
+                paused_by=paused_by(states, after),
+            )
+        )
+    return store
+
+
+def paused_by(states: dict[str, State | None], state: State | None) -> str:
+    """Return the nearest paused task of a task's lineage."""
+    if not isinstance(state, TaskState):
+        return ""
+    for task_id in state.task.lineage:
+        relative = states.get(f"task:{task_id}")
+        if isinstance(relative, TaskState) and relative.task.paused:
+            return task_id
+    return ""

@@ -1,0 +1,142 @@
+"""Rows after any history: the same as rebuilt ones, and what the folded states say."""
+
+from collections import Counter
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from domain.task.state import TaskState
+from domain.values import ACTIVE_CLAIM, PRIORITY_VALUE, Owner
+from projections import backlog, lookup
+from projections.rows import Row
+from projections.runs import RUNS
+from projections.tasks import TASKS
+from projections.timeline import TIMELINE, TIMELINE_LINEAGE
+from tests.projections.history import RandomHistory
+from tests.projections.support import Ledger, rebuilt
+
+histories = st.builds(
+    lambda seed, steps: RandomHistory(seed).take(steps),
+    st.integers(0, 2**32),
+    st.integers(0, 120),
+)
+
+
+def live(ledger: Ledger) -> list[TaskState]:
+    states = ledger.states.values()
+    return [s for s in states if isinstance(s, TaskState) and not s.task.deleted]
+
+
+def paused_in(ledger: Ledger, state: TaskState) -> int:
+    return sum(ledger.task(task_id).task.paused for task_id in state.task.lineage)
+
+
+def owner_text(owner: Owner | None) -> str:
+    if owner is None:
+        return ""
+    return f"{owner.kind}:{owner.ref}" if owner.kind in {"pool", "agent_session"} else "!"
+
+
+def expected_backlog(ledger: Ledger) -> list[Row]:
+    rows: list[Row] = []
+    for state in live(ledger):
+        task, pauses = state.task, paused_in(ledger, state)
+        held = task.status in {"draft", "blocked", "canceled"}
+        rows.extend(
+            (
+                run.id,
+                task.id,
+                task.workspace_id,
+                owner_text(task.owner),
+                -PRIORITY_VALUE[task.priority],
+                run.queued_at,
+                run.coordination_channel_id,
+                int(held),
+                int(not held and not pauses),
+                int(pauses > 0),
+                pauses,
+            )
+            for run in state.runs.values()
+            if run.status == "queued"
+        )
+    return sorted(rows)
+
+
+def expected_counters(ledger: Ledger) -> dict[Row, int]:
+    found: Counter[Row] = Counter()
+    for state in live(ledger):
+        found[backlog.PAUSED, ""] += state.task.paused
+        queued = backlog.QUEUED_PAUSED if paused_in(ledger, state) else backlog.QUEUED
+        for run in state.runs.values():
+            found[backlog.ACTIVE, ""] += run.status in ACTIVE_CLAIM
+            found[backlog.NEEDS_ATTENTION, ""] += run.status == "needs_attention"
+            for workspace_id in {"", state.task.workspace_id}:
+                found[queued, workspace_id] += run.status == "queued"
+    return {key: value for key, value in found.items() if value}
+
+
+@settings(max_examples=60, deadline=None)
+@given(histories)
+def test_rows_equal_those_rebuilt_from_the_events(ledger: Ledger) -> None:
+    again = rebuilt(ledger.history)
+
+    for table in ledger.store.tables:
+        assert ledger.store.rows(table) == again.rows(table), table.name
+    again.close()
+    ledger.store.close()
+
+
+@settings(max_examples=60, deadline=None)
+@given(histories)
+def test_the_backlog_and_its_counters_equal_counting(ledger: Ledger) -> None:
+    store = ledger.store
+
+    assert store.rows(backlog.BACKLOG) == expected_backlog(ledger)
+    counted = {row[:2]: row[2] for row in store.rows(backlog.COUNTERS) if row[2]}
+    assert counted == expected_counters(ledger)
+    tree = {
+        (ancestor_id, row[0])
+        for row in expected_backlog(ledger)
+        for ancestor_id in ledger.task(row[1]).task.ancestors
+    }
+    assert set(store.rows(backlog.BACKLOG_TREE)) == tree
+    paused = sorted((state.id,) for state in live(ledger) if state.task.paused)
+    assert store.rows(backlog.PAUSED_TASKS) == paused
+    store.close()
+
+
+@settings(max_examples=60, deadline=None)
+@given(histories)
+def test_the_lookups_equal_the_states(ledger: Ledger) -> None:
+    store = ledger.store
+    runs = [(run, state) for state in live(ledger) for run in state.runs.values()]
+
+    assert {row[:2] for row in store.rows(lookup.RUN_TASKS)} == {(r.id, s.id) for r, s in runs}
+    assert set(store.rows(lookup.SESSION_RUNS)) == {
+        (run.session_id, run.id, state.id, run.lease_until, int(run.claim_token_hash != ""))
+        for run, state in runs
+        if run.is_active and run.session_id
+    }
+    assert {row[:2] for row in store.rows(lookup.DEPENDENTS)} == {
+        (edge.depends_on_task_id, state.id)
+        for state in live(ledger)
+        for edge in state.task.dependencies
+    }
+    known = {(state.id, run.id) for run, state in runs if run.idempotency_key}
+    assert {row[5:] for row in store.rows(lookup.IDEMPOTENCY_KEYS)} <= known
+    store.close()
+
+
+@settings(max_examples=60, deadline=None)
+@given(histories)
+def test_there_is_one_row_for_each_task_run_and_event(ledger: Ledger) -> None:
+    store = ledger.store
+
+    assert [row[0] for row in store.rows(TASKS)] == sorted(s.id for s in live(ledger))
+    assert [row[0] for row in store.rows(RUNS)] == sorted(
+        run_id for state in live(ledger) for run_id in state.runs
+    )
+    assert [row[0] for row in store.rows(TIMELINE)] == [r.sequence for r in ledger.history]
+    own = [row for row in store.rows(TIMELINE_LINEAGE) if row[1] == 0]
+    assert len(own) == sum(recorded.task_id != "" for recorded in ledger.history)
+    store.close()
