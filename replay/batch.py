@@ -1,0 +1,184 @@
+"""One transaction's worth of commands: decided one after the other, written together."""
+
+import asyncio
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Protocol, TypeAlias
+
+from msgspec import Struct
+
+from domain.commands import Command, Reply
+from domain.errors import DomainError
+from domain.recorded import Recorded, task_stream
+from domain.task.state import Run, TaskState
+from domain.world import Change, Context, Plan, State, World
+from replay.connections import Row
+from replay.rows import RowBuffer, Table
+
+ContextSource: TypeAlias = Context | Callable[[], Context]
+Decide: TypeAlias = Callable[[Command, Plan], Reply]
+StateOf: TypeAlias = Callable[[str], State | None]
+Clock: TypeAlias = Callable[[], int]
+"""Gives the time in microseconds since the epoch."""
+
+
+class Reader(Protocol):
+    """Answers SELECTs."""
+
+    def select(self, statement: str, parameters: Sequence[object] = ()) -> list[Row]:
+        """Return all rows."""
+
+
+WorldFactory: TypeAlias = Callable[[StateOf, Reader], World]
+
+
+class Projector(Protocol):
+    """Turns changes into rows of its own tables."""
+
+    @property
+    def name(self) -> str:
+        """The name of the read model; its position is stored under it."""
+
+    @property
+    def tables(self) -> tuple[Table, ...]:
+        """The tables of the read model."""
+
+    def apply(self, change: Change, rows: RowBuffer) -> None:
+        """Bring the rows up to date with one change."""
+
+
+class Outcome(Struct, frozen=True, kw_only=True):
+    """What a command came to. `task` and `run` are those of the reply, after the command.
+
+    `head` is the last sequence the command saw, its own events included.
+    """
+
+    reply: Reply
+    task: TaskState | None
+    run: Run | None
+    paused_by: str
+    head: int
+    changes: tuple[Change, ...]
+
+
+class Commit(Struct, frozen=True, kw_only=True):
+    """What a durable commit added: sequences above `previous` up to `head`, and the rows written.
+
+    Without rows the listener has to read for itself what lies between.
+    """
+
+    previous: int
+    head: int
+    rows: Mapping[str, list[Row]]
+
+
+class Job:
+    """A command with whoever waits for it; `future` is None when nobody has to be woken."""
+
+    __slots__ = ("command", "context", "error", "future", "outcome")
+
+    def __init__(
+        self,
+        command: Command,
+        context: ContextSource,
+        future: asyncio.Future[Outcome] | None = None,
+    ) -> None:
+        self.command = command
+        self.context = context
+        self.future = future
+        self.outcome: Outcome | None = None
+        self.error: Exception | None = None
+
+    @property
+    def abandoned(self) -> bool:
+        """Whether the caller went away."""
+        return self.future is not None and self.future.done()
+
+    def settle(self) -> None:
+        """Wake the caller with the outcome or the error, unless it went away."""
+        future = self.future
+        if future is None or future.done():
+            return
+        if self.error is not None:
+            future.set_exception(self.error)
+        elif self.outcome is not None:
+            future.set_result(self.outcome)
+
+
+class Desk:
+    """Decides commands against everything committed and everything earlier in the transaction."""
+
+    def __init__(
+        self,
+        *,
+        committed: StateOf,
+        decide: Decide,
+        world_factory: WorldFactory,
+        projectors: Iterable[Projector],
+        clock: Clock,
+    ) -> None:
+        """Deciding looks at `committed` states and at the rows of the projectors."""
+        self.projectors = tuple(projectors)
+        self.rows = RowBuffer(table for each in self.projectors for table in each.tables)
+        self.states: dict[str, State | None] = {}
+        self.groups: list[list[Recorded]] = []
+        self.base = 0
+        self.head = 0
+        self.recorded_at = 0
+        self._committed = committed
+        self._decide = decide
+        self._clock = clock
+        self._world = world_factory(self._state, self.rows)
+
+    def start(self, head: int, recorded_at: int) -> None:
+        """Begin a transaction behind `head`, whose event was recorded at `recorded_at`."""
+        self.states = {}
+        self.groups = []
+        self.base = self.head = head
+        self.recorded_at = recorded_at
+        self.rows.finish()
+
+    def _state(self, stream: str) -> State | None:
+        if stream in self.states:
+            return self.states[stream]
+        return self._committed(stream)
+
+    def run(self, job: Job) -> None:
+        """Decide a command; a refusal is noted and leaves nothing behind.
+
+        Raises what a projector or the store raises; then the transaction has to be rolled back.
+        """
+        job.outcome = job.error = None
+        context = job.context if isinstance(job.context, Context) else job.context()
+        recorded_at = max(self.recorded_at, self._clock())
+        plan = Plan(self._world, context, head=self.head, recorded_at=recorded_at)
+        try:
+            reply = self._decide(job.command, plan)
+        except DomainError as refusal:
+            job.error = refusal
+            return
+        if plan.changes:
+            self._take(plan, recorded_at)
+        job.outcome = _outcome(reply, plan, self.head)
+
+    def _take(self, plan: Plan, recorded_at: int) -> None:
+        changes, rows = plan.changes, self.rows
+        for change in changes:
+            for projector in self.projectors:
+                projector.apply(change, rows)
+        self.states.update(plan.states())
+        self.groups.append([change.recorded for change in changes])
+        self.head += len(changes)
+        self.recorded_at = recorded_at
+
+
+def _outcome(reply: Reply, plan: Plan, head: int) -> Outcome:
+    state = plan.state(task_stream(reply.task_id)) if reply.task_id else None
+    task = state if isinstance(state, TaskState) else None
+    return Outcome(
+        reply=reply,
+        task=task,
+        run=task.runs.get(reply.run_id) if task else None,
+        paused_by=plan.paused_by(task) if task else "",
+        head=head,
+        changes=tuple(plan.changes),
+    )

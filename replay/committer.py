@@ -1,0 +1,315 @@
+"""The one writer of a process: what waits in its queue becomes one durable commit.
+
+All of it runs on the event-loop thread, because database work on a second thread of a busy process
+waits for the interpreter lock far longer than it runs. Only a slow COMMIT moves to a thread.
+"""
+
+import asyncio
+import logging
+import time
+from collections import deque
+from collections.abc import Callable, Iterable
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Final, TypeAlias
+
+from domain.commands import Command
+from replay.batch import (
+    Clock,
+    Commit,
+    ContextSource,
+    Decide,
+    Desk,
+    Job,
+    Outcome,
+    Projector,
+    WorldFactory,
+)
+from replay.errors import StoreUnavailableError, is_busy, is_unavailable, unavailable
+from replay.feed import FEED_TABLE
+from replay.ledger import Ledger
+from replay.metrics import CommitMetrics
+from replay.transaction import Transaction
+
+Listener: TypeAlias = Callable[[Commit], None]
+
+MAX_BATCH: Final = 256
+SLOW_COMMIT_MS: Final = 2.0
+_PROBE_EVERY: Final = 32
+_BUSY_PAUSE: Final = 0.002
+_MISSED_PAGE: Final = 500
+_MISSED_MOST: Final = 5000
+
+_log = logging.getLogger(__name__)
+
+
+class Committer:
+    """Takes commands, and answers each after the commit that holds its events is durable."""
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        projectors: Iterable[Projector],
+        decide: Decide,
+        world_factory: WorldFactory,
+        clock: Clock,
+        *,
+        on_commit: Iterable[Listener] = (),
+        slow_commit_ms: float = SLOW_COMMIT_MS,
+    ) -> None:
+        """Make missing tables; raises StoreOpenError when a read model is not up to date.
+
+        `clock` gives microseconds since the epoch. `on_commit` listeners run after each commit,
+        in the order of commits, also for commits of other processes once they are noticed.
+        """
+        desk = Desk(
+            committed=ledger.state,
+            decide=decide,
+            world_factory=world_factory,
+            projectors=projectors,
+            clock=clock,
+        )
+        self.metrics = CommitMetrics()
+        self._ledger = ledger
+        self._transaction = Transaction(ledger, desk)
+        self._listeners = list(on_commit)
+        self._slow_commit_ms = slow_commit_ms
+        self._queue: deque[Job] = deque()
+        self._scheduled = False
+        self._busy_since = 0.0
+        self._pending: tuple[Future[float], list[Job]] | None = None
+        self._thread: ThreadPoolExecutor | None = None
+        self._closed = False
+        self._drained: asyncio.Future[None] | None = None
+        self._select_missed = _missed_statement(desk.projectors)
+        self._transaction.prepare()
+        self._announced = ledger.head
+
+    @property
+    def waiting(self) -> int:
+        """How many commands wait to be decided."""
+        return len(self._queue)
+
+    async def submit(self, command: Command, context: ContextSource) -> Outcome:
+        """Return the outcome once it is durable.
+
+        Raises the DomainError of a refusal, StoreUnavailableError when nothing was written
+        because of the store. A caller that goes away does not undo what was decided.
+        """
+        self._require_open()
+        loop = asyncio.get_running_loop()
+        job = Job(command, context, loop.create_future())
+        self._queue.append(job)
+        self._schedule(loop)
+        assert job.future is not None
+        return await job.future
+
+    def execute(self, command: Command, context: ContextSource) -> Outcome:
+        """Return the outcome of a batch of one, without an event loop; raises as `submit` does."""
+        self._require_open()
+        self._await_pending()
+        job = Job(command, context)
+        if self._write([job], wait=True):
+            self._commit_here([job])
+        if job.outcome is None:
+            assert job.error is not None
+            raise job.error
+        return job.outcome
+
+    def poll(self) -> None:
+        """Notice commits of other processes and pass them on; raises StoreUnavailableError."""
+        if self._pending is None:
+            self._ledger.refresh()
+            self._announce_missed(self._ledger.head)
+
+    async def close(self) -> None:
+        """Accept nothing more and wait until everything accepted is settled."""
+        self._closed = True
+        if self._queue or self._pending:
+            self._drained = asyncio.get_running_loop().create_future()
+            await self._drained
+        if self._thread is not None:
+            self._thread.shutdown()
+
+    def _require_open(self) -> None:
+        if self._closed:
+            message = "the store is closing"
+            raise StoreUnavailableError(message)
+
+    # The queue.
+
+    def _schedule(self, loop: asyncio.AbstractEventLoop) -> None:
+        if not self._scheduled and self._pending is None:
+            self._scheduled = True
+            loop.call_soon(self._run)
+
+    def _run(self) -> None:
+        """Turn what waits into one batch; everything that became ready meanwhile is in it."""
+        self._scheduled = False
+        if self._pending is not None:
+            return
+        jobs = self._take()
+        started = time.perf_counter()
+        if jobs and self._write(jobs):
+            self._commit(jobs)
+        self.metrics.note_stall(time.perf_counter() - started)
+        self._go_on()
+
+    def _take(self) -> list[Job]:
+        jobs: list[Job] = []
+        while self._queue and len(jobs) < MAX_BATCH:
+            job = self._queue.popleft()
+            if not job.abandoned:
+                jobs.append(job)
+        return jobs
+
+    def _go_on(self) -> None:
+        if self._pending is not None:
+            return
+        if self._queue and not self._busy_since:
+            self._schedule(asyncio.get_running_loop())
+        if not self._queue and self._drained is not None and not self._drained.done():
+            self._drained.set_result(None)
+
+    # Writing.
+
+    def _write(self, jobs: list[Job], *, wait: bool = False) -> bool:
+        """Return whether something waits for its COMMIT; otherwise every job is settled."""
+        try:
+            self._transaction.begin(wait=wait)
+            self._busy_since = 0.0
+        except Exception as error:
+            if wait or not self._try_later(jobs, error):
+                self._recover(jobs, error)
+            return False
+        try:
+            if self._transaction.write(jobs):
+                return True
+        except Exception as error:
+            self._recover(jobs, error)
+            return False
+        self._transaction.undo()
+        self._settle(jobs)
+        return False
+
+    def _try_later(self, jobs: list[Job], error: Exception) -> bool:
+        """Wait for another process without blocking the loop; return False when it is too long."""
+        now = time.monotonic()
+        self._busy_since = self._busy_since or now
+        if not is_busy(error) or now - self._busy_since > self._transaction.lock_timeout:
+            self._busy_since = 0.0
+            return False
+        self._queue.extendleft(reversed(jobs))
+        self._scheduled = True
+        asyncio.get_running_loop().call_later(_BUSY_PAUSE, self._run)
+        return True
+
+    def _recover(self, jobs: list[Job], error: Exception) -> None:
+        """Settle a batch that could not be written: the store's fault, or one command's."""
+        self._transaction.abandon()
+        if is_unavailable(error) or len(jobs) == 1:
+            self._fail(jobs, error)
+            return
+        _log.warning("a batch of %d commands is repeated one by one: %r", len(jobs), error)
+        for job in jobs:
+            if self._write([job], wait=True):
+                self._commit_here([job])
+
+    def _fail(self, jobs: list[Job], error: Exception) -> None:
+        for job in jobs:
+            job.error = unavailable(error) if is_unavailable(error) else error
+            job.outcome = None
+        self.metrics.failures += len(jobs)
+        self._settle(jobs)
+
+    # Committing.
+
+    def _commit(self, jobs: list[Job]) -> None:
+        metrics = self.metrics
+        metrics.threaded = metrics.commit_ms > self._slow_commit_ms
+        # An occasional commit on this thread tells when the disk is fast again.
+        if not metrics.threaded or metrics.batches % _PROBE_EVERY == 0:
+            self._commit_here(jobs)
+            return
+        loop = asyncio.get_running_loop()
+        self._thread = self._thread or ThreadPoolExecutor(1, "commit")
+        future = self._thread.submit(self._transaction.commit)
+        self._pending = (future, jobs)
+        future.add_done_callback(lambda _: loop.call_soon_threadsafe(self._land_pending))
+
+    def _commit_here(self, jobs: list[Job]) -> None:
+        try:
+            self.metrics.note_commit(self._transaction.commit())
+        except Exception as error:
+            self._doubt(jobs, error)
+        else:
+            self._land(jobs)
+
+    def _land_pending(self) -> None:
+        if self._pending is None:
+            return
+        (future, jobs), self._pending = self._pending, None
+        error = future.exception()
+        if isinstance(error, Exception):
+            self._doubt(jobs, error)
+        else:
+            self._land(jobs)
+        self._go_on()
+
+    def _await_pending(self) -> None:
+        if self._pending is not None:
+            self._pending[0].exception()
+            self._land_pending()
+
+    def _doubt(self, jobs: list[Job], error: Exception) -> None:
+        """Settle a batch whose COMMIT reported an error, which may yet have been done."""
+        if self._transaction.survived():
+            self._land(jobs)
+        else:
+            self._fail(jobs, unavailable(error))
+
+    def _land(self, jobs: list[Job]) -> None:
+        commit = self._transaction.finish()
+        self.metrics.events += commit.head - commit.previous
+        self._settle(jobs)
+        self._announce_missed(commit.previous)
+        self._announce(commit)
+
+    def _settle(self, jobs: list[Job]) -> None:
+        metrics = self.metrics
+        metrics.batches += 1
+        metrics.commands += len(jobs)
+        for job in jobs:
+            if job.error is not None:
+                metrics.refusals += 1
+            job.settle()
+
+    # Telling others.
+
+    def _announce(self, commit: Commit) -> None:
+        self._announced = commit.head
+        for listener in self._listeners:
+            try:
+                listener(commit)
+            except Exception:
+                _log.exception("a listener failed at sequence %d", commit.head)
+
+    def _announce_missed(self, upto: int) -> None:
+        """Pass on commits of other processes up to a sequence; without rows when there are many."""
+        if upto - self._announced > _MISSED_MOST:
+            self._announce(Commit(previous=upto, head=upto, rows={}))
+        while self._announced < upto:
+            bounds = (self._announced, upto, _MISSED_PAGE)
+            page = self._ledger.reader.select(self._select_missed, bounds)
+            head = page[-1][0] if len(page) == _MISSED_PAGE else upto
+            self._announce(Commit(previous=self._announced, head=head, rows={FEED_TABLE: page}))
+
+
+def _missed_statement(projectors: Iterable[Projector]) -> str:
+    tables = (table for projector in projectors for table in projector.tables)
+    feed = next((table for table in tables if table.name == FEED_TABLE), None)
+    columns = ",".join(feed.columns) if feed else "notification_id"
+    source = FEED_TABLE if feed else "stored_events"
+    return (
+        f"SELECT {columns} FROM {source} WHERE {columns.partition(',')[0]} > ?"
+        f" AND {columns.partition(',')[0]} <= ? ORDER BY 1 LIMIT ?"
+    )

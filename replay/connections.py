@@ -1,0 +1,256 @@
+"""SQLite connections: how they are opened, read through, written through and checkpointed."""
+
+import sqlite3
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from threading import Event, Thread
+from typing import Any, Final, TypeAlias
+
+from eventsourcing import persistence
+from eventsourcing import sqlite as library
+
+from replay.errors import StoreOpenError, is_unavailable, unavailable
+
+Row: TypeAlias = tuple[Any, ...]
+
+DEFAULT_LOCK_TIMEOUT: Final = 5
+"""Seconds to wait for another process that writes."""
+
+_STATEMENTS: Final = 256
+_WRITER_CACHE_KIB: Final = 32 << 10
+_READER_CACHE_KIB: Final = 16 << 10
+_POOL_CACHE_KIB: Final = 4 << 10
+_CHECKPOINT_SECONDS: Final = 0.25
+_WAL_PAGES: Final = 8192
+_WAL_BYTES: Final = 64 << 20
+
+
+def prepare_path(db_name: str) -> None:
+    """Create the folder of a database file; raises StoreOpenError for what cannot be one."""
+    if db_name.startswith("file:") or library.SQLiteConnectionPool.detect_memory_mode(db_name):
+        return
+    path = Path(db_name)
+    try:
+        if path.is_dir():
+            message = f"{db_name} is a directory, not a database file"
+            raise StoreOpenError(message)
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        message = f"{db_name} cannot be a database file: {error.strerror}"
+        raise StoreOpenError(message) from error
+
+
+def connect(
+    db_name: str, *, timeout: float, cache_kib: int = _POOL_CACHE_KIB
+) -> sqlite3.Connection:
+    """Return a connection in WAL mode whose commits are durable; raises sqlite3.Error.
+
+    A change of journal mode is stored in the file, so it costs nothing from the second time on.
+    """
+    connection = sqlite3.connect(
+        db_name,
+        uri=True,
+        timeout=timeout,
+        isolation_level=None,
+        check_same_thread=False,
+        cached_statements=_STATEMENTS,
+    )
+    try:
+        for pragma in (
+            "journal_mode=WAL",
+            "synchronous=FULL",
+            f"cache_size=-{cache_kib}",
+            f"journal_size_limit={_WAL_BYTES}",
+            "temp_store=MEMORY",
+        ):
+            connection.execute(f"PRAGMA {pragma}")
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+class ImmediateTransaction(library.SQLiteTransaction):
+    """A transaction that takes the write lock at once, so that it cannot fail half way."""
+
+    def __enter__(self) -> library.SQLiteCursor:
+        """Begin; writers with BEGIN IMMEDIATE."""
+        cursor = self.connection.cursor()
+        try:
+            cursor.execute("BEGIN IMMEDIATE" if self.commit else "BEGIN")
+        except sqlite3.OperationalError as error:
+            raise persistence.OperationalError(error) from error
+        return cursor
+
+
+class LedgerConnection(library.SQLiteConnection):
+    """A pooled connection of the library with our transactions."""
+
+    @contextmanager
+    def transaction(self, *, commit: bool) -> Iterator[library.SQLiteCursor]:
+        """Yield the cursor of a transaction."""
+        with ImmediateTransaction(self, commit=commit) as cursor, cursor:
+            yield cursor
+
+
+class LedgerConnectionPool(library.SQLiteConnectionPool):
+    """The library's pool with our pragmas; it also opens the connections outside the pool."""
+
+    def connect(
+        self, *, cache_kib: int = _POOL_CACHE_KIB, timeout: float = -1
+    ) -> sqlite3.Connection:
+        """Return a connection of one's own; raises sqlite3.Error."""
+        if timeout < 0:
+            timeout = self.lock_timeout or DEFAULT_LOCK_TIMEOUT
+        return connect(self.db_name, timeout=timeout, cache_kib=cache_kib)
+
+    def _create_connection(self) -> LedgerConnection:
+        try:
+            connection = self.connect()
+        except sqlite3.Error as error:
+            message = f"{self.db_name} cannot be opened as an SQLite database: {error}"
+            raise StoreOpenError(message) from error
+        self.is_journal_mode_wal = not self.is_sqlite_memory_mode
+        connection.row_factory = sqlite3.Row
+        return LedgerConnection(connection, self.max_age)
+
+
+class SqlReader:
+    """Answers SELECTs on a connection of its own with plain tuples."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        """Read through `connection`."""
+        self._connection = connection
+
+    def select(self, statement: str, parameters: Sequence[Any] = ()) -> list[Row]:
+        """Return all rows; raises StoreUnavailableError when the store cannot be read."""
+        try:
+            return self._connection.execute(statement, parameters).fetchall()
+        except sqlite3.Error as error:
+            if is_unavailable(error):
+                raise unavailable(error) from error
+            raise
+
+
+class Readers:
+    """Read connections, kept for the next snapshot."""
+
+    def __init__(self, pool: LedgerConnectionPool) -> None:
+        """Open connections from `pool` as they are needed."""
+        self._pool = pool
+        self._idle: list[sqlite3.Connection] = []
+        self._closed = False
+        self.live = self._open()
+
+    def _open(self) -> sqlite3.Connection:
+        connection = self._pool.connect(cache_kib=_READER_CACHE_KIB)
+        connection.execute("PRAGMA query_only=ON")
+        return connection
+
+    @contextmanager
+    def snapshot(self) -> Iterator[SqlReader]:
+        """Yield a reader whose selects all see the ledger as it is at the first of them."""
+        connection = self._idle.pop() if self._idle else self._open()
+        try:
+            connection.execute("BEGIN")
+            yield SqlReader(connection)
+        finally:
+            if connection.in_transaction:
+                connection.rollback()
+            if self._closed:
+                connection.close()
+            else:
+                self._idle.append(connection)
+
+    def close(self) -> None:
+        """Close every connection that is not in use."""
+        self._closed = True
+        for connection in (self.live, *self._idle):
+            connection.close()
+        self._idle.clear()
+
+
+class Writer:
+    """The one writing connection of a process, re-opened after any failure.
+
+    Its busy timeout is zero: whoever calls decides how to wait without blocking an event loop.
+    """
+
+    def __init__(self, pool: LedgerConnectionPool) -> None:
+        """Open the connection when it is first needed."""
+        self._pool = pool
+        self._connection: sqlite3.Connection | None = None
+
+    @property
+    def connection(self) -> sqlite3.Connection:
+        """The connection; raises sqlite3.Error when it cannot be opened."""
+        if self._connection is None:
+            self._connection = self._pool.connect(cache_kib=_WRITER_CACHE_KIB, timeout=0)
+            self._connection.execute("PRAGMA wal_autocheckpoint=0")
+        return self._connection
+
+    def begin(self) -> sqlite3.Connection:
+        """Take the write lock; raises sqlite3.Error, also when another process holds it."""
+        connection = self.connection
+        connection.execute("BEGIN IMMEDIATE")
+        return connection
+
+    def commit(self) -> None:
+        """Make the transaction durable; after an error nobody knows whether it is."""
+        self.connection.commit()
+
+    def rollback(self) -> None:
+        """Undo the transaction, if there is one."""
+        if self._connection is not None and self._connection.in_transaction:
+            self._connection.rollback()
+
+    def reset(self) -> None:
+        """Undo the transaction and drop the connection; the next use opens a new one."""
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            with suppress(sqlite3.Error):
+                connection.rollback()
+            connection.close()
+
+
+class Checkpointer:
+    """Moves the write-ahead log into the database beside the writer, on a thread of its own.
+
+    The log stays short, which keeps a restart fast, and no commit ever pays for the move.
+    """
+
+    def __init__(self, pool: LedgerConnectionPool) -> None:
+        """Start the thread."""
+        self.grown = False
+        self._pool = pool
+        self._stopping = Event()
+        self._thread = Thread(target=self._run, name="wal-checkpoint", daemon=True)
+        self._thread.start()
+
+    def close(self) -> None:
+        """Stop the thread."""
+        self._stopping.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        connection: sqlite3.Connection | None = None
+        while not self._stopping.wait(_CHECKPOINT_SECONDS):
+            if not self.grown:
+                continue
+            self.grown = False
+            try:
+                connection = connection or self._pool.connect(timeout=_CHECKPOINT_SECONDS)
+                self._checkpoint(connection)
+            except sqlite3.Error:
+                # The writer meets the same trouble and reports it; the next round tries again.
+                self.grown = True
+        if connection is not None:
+            connection.close()
+
+    def _checkpoint(self, connection: sqlite3.Connection) -> None:
+        _, pages, _ = connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
+        # Under load the log is never empty at the moment a writer could start it anew, so it
+        # would grow for ever: now and then take the write lock for the few pages that are left.
+        if pages > _WAL_PAGES:
+            connection.execute("PRAGMA wal_checkpoint(RESTART)").fetchone()

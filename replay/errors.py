@@ -1,0 +1,74 @@
+"""What can go wrong with the store, as opposed to a refusal of the domain."""
+
+import sqlite3
+from typing import Final
+
+from eventsourcing.persistence import OperationalError, PersistenceError
+
+_UNAVAILABLE: Final = frozenset(
+    {
+        sqlite3.SQLITE_BUSY,
+        sqlite3.SQLITE_LOCKED,
+        sqlite3.SQLITE_NOMEM,
+        sqlite3.SQLITE_READONLY,
+        sqlite3.SQLITE_INTERRUPT,
+        sqlite3.SQLITE_IOERR,
+        sqlite3.SQLITE_CORRUPT,
+        sqlite3.SQLITE_FULL,
+        sqlite3.SQLITE_CANTOPEN,
+        sqlite3.SQLITE_PROTOCOL,
+        sqlite3.SQLITE_NOTADB,
+    }
+)
+
+
+class ReplayError(Exception):
+    """Base of the errors of this package; the text is one line."""
+
+
+class StoreUnavailableError(ReplayError):
+    """The store cannot take or give data now: disk full, I/O error, locked. A retry may succeed."""
+
+
+class StoreOpenError(ReplayError):
+    """The configured store cannot be used as it is: wrong file, newer schema, stale read model."""
+
+
+class StoreInUseError(ReplayError):
+    """Another server holds the store; `pid` and `url` tell which one, as far as it said."""
+
+    def __init__(self, path: str, pid: int, url: str) -> None:
+        """Keep who holds the store at `path`."""
+        self.path = path
+        self.pid = pid
+        self.url = url
+        where = f" at {url}" if url else ""
+        super().__init__(f"{path} is in use by the server with process id {pid}{where}")
+
+
+def _result_code(error: BaseException | None) -> int:
+    """Return SQLite's primary result code, 0 for an error of another origin."""
+    code = getattr(error, "sqlite_errorcode", None)
+    return code & 0xFF if isinstance(code, int) else 0
+
+
+def is_busy(error: BaseException) -> bool:
+    """Whether another connection holds the lock that was asked for."""
+    return _result_code(error) in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
+
+
+def is_unavailable(error: BaseException) -> bool:
+    """Whether the store, and not the command at hand, is the reason of an error."""
+    if isinstance(error, StoreUnavailableError):
+        return True
+    if isinstance(error, PersistenceError):
+        cause = error.__cause__
+        return isinstance(error, OperationalError) if cause is None else is_unavailable(cause)
+    return _result_code(error) in _UNAVAILABLE
+
+
+def unavailable(error: BaseException) -> StoreUnavailableError:
+    """Return a new error for one caller, with `error` as its cause."""
+    described = StoreUnavailableError(f"the store is not available: {error}")
+    described.__cause__ = error
+    return described

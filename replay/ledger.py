@@ -1,0 +1,142 @@
+"""The write side's composition: the library's application over our store, and its read side."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager
+from typing import Any, ClassVar
+
+from eventsourcing.application import AggregateNotFoundError, Application, Repository
+from eventsourcing.persistence import ApplicationRecorder, EventStore, Recording
+from eventsourcing.utils import EnvType
+
+from domain.recorded import Recorded
+from domain.world import State, evolve
+from replay.cache import StateCache
+from replay.codec import LedgerMapper
+from replay.connections import Checkpointer, Readers, SqlReader, Writer
+from replay.errors import StoreOpenError
+from replay.event_store import LedgerEventStore
+from replay.sqlite import LedgerRecorder
+
+
+def fold(state: State | None, events: Iterable[Recorded]) -> State | None:
+    """Return the state of a stream after more of its events.
+
+    The library's own projector function checks a protocol per event, which costs far more.
+    """
+    for recorded in events:
+        state = evolve(state, recorded)
+    return state
+
+
+class Ledger(Application[str]):
+    """All events in one order, and the folded state of each stream.
+
+    Events are appended by the committer, which keeps the read models in step with them. `head` is
+    the last sequence known to be committed (0 when empty), `recorded_at` that event's time in µs.
+    """
+
+    env: ClassVar[dict[str, str]] = {
+        "PERSISTENCE_MODULE": "replay.sqlite",
+        "MAPPER_TOPIC": "replay.codec:LedgerMapper",
+        "ORIGINATOR_ID_TYPE": "text",
+    }
+    log_section_size = 5000
+    mapper: LedgerMapper
+    recorder: LedgerRecorder
+    events: LedgerEventStore
+
+    def __init__(self, env: EnvType | None = None) -> None:
+        """Open the store that the library's environment names describe.
+
+        Raises OSError for a missing name and StoreOpenError for a store that cannot be used.
+        """
+        super().__init__(env)
+        pool = self.recorder.datastore.pool
+        if pool.is_sqlite_memory_mode:
+            message = "the ledger needs a database file: an SQLite database in memory has no log"
+            raise StoreOpenError(message)
+        self.cache = StateCache()
+        self.head = 0
+        self.recorded_at = 0
+        self.writer = Writer(pool)
+        self._readers = Readers(pool)
+        self.reader = SqlReader(self._readers.live)
+        self.refresh()
+        self.checkpointer = Checkpointer(pool)
+
+    def construct_recorder(self) -> ApplicationRecorder:
+        """Return the recorder that keeps tracking in the transaction of the events."""
+        return self.factory.process_recorder()
+
+    def construct_event_store(self) -> EventStore[str]:
+        """Return the event store; raises StoreOpenError when the mapper is not a LedgerMapper."""
+        store = super().construct_event_store()
+        if not isinstance(store, LedgerEventStore):
+            message = "MAPPER_TOPIC and PERSISTENCE_MODULE must name a LedgerMapper and its store"
+            raise StoreOpenError(message)
+        return store
+
+    def construct_repository(self) -> Repository[str]:
+        """Return a repository without the library's cache, which other processes never refresh."""
+        return Repository(self.events)
+
+    def state(self, stream: str) -> State | None:
+        """Return the committed state of a stream, None when it has no events."""
+        found = self.cache.get(stream)
+        if found is None:
+            found = self._fold(stream)
+            self.cache.put(stream, found)
+        return found
+
+    def _fold(self, stream: str) -> State | None:
+        projector: Any = fold
+        try:
+            return self.repository.get(stream, projector_func=projector)  # type: ignore[no-any-return]
+        except AggregateNotFoundError:
+            return None
+
+    def snapshot(self) -> AbstractContextManager[SqlReader]:
+        """Return a context manager giving a reader whose selects all see the same commit."""
+        return self._readers.snapshot()
+
+    def read(self, after: int, limit: int, upto: int | None = None) -> list[Recorded]:
+        """Return at most `limit` events with a sequence above `after`, in order."""
+        return list(self._read(after, limit, upto))
+
+    def _read(self, after: int, limit: int, upto: int | None) -> Iterator[Recorded]:
+        statement = self.recorder.select_page_statement
+        last = self.head if upto is None else upto
+        decode = self.mapper.decode
+        for row in self.reader.select(statement, (after, last, limit)):
+            yield decode(*row)
+
+    def refresh(self) -> bool:
+        """Take note of commits of other processes; return whether there were any."""
+        rows = self.reader.select(self.recorder.select_max_notification_id_statement)
+        head = rows[0][0] or 0
+        if head == self.head:
+            return False
+        last = self.mapper.decode(*self.reader.select(self.recorder.select_last_event_statement)[0])
+        self.cache.clear()
+        self.head, self.recorded_at = last.sequence, max(self.recorded_at, last.recorded_at)
+        return True
+
+    def advance(self, head: int, recorded_at: int) -> None:
+        """Take note of a commit of this process and wake the library's subscriptions."""
+        self.head = head
+        self.recorded_at = recorded_at
+        self.checkpointer.grown = True
+        self.recorder.wake_subscriptions()
+
+    def _notify(self, recordings: Sequence[Recording[str]]) -> None:
+        """Take note of events that were saved through the library's own interface."""
+        if recordings:
+            self.refresh()
+
+    def close(self) -> None:
+        """Close every connection; closing twice is no error."""
+        if not self.closing.is_set():
+            self.checkpointer.close()
+            self.writer.reset()
+            self._readers.close()
+        super().close()

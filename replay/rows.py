@@ -1,0 +1,139 @@
+"""Rows of the read models on their way into the store: read through, written back in one go."""
+
+import sqlite3
+from collections.abc import Iterable, Sequence
+from typing import Any, Protocol
+
+from replay.connections import Row
+
+
+class Table(Protocol):
+    """A table of a read model, as its projector describes it."""
+
+    @property
+    def name(self) -> str:
+        """The name in the database."""
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """All columns, the primary key first."""
+
+    @property
+    def key_columns(self) -> int:
+        """How many columns the primary key has."""
+
+    @property
+    def ddl(self) -> tuple[str, ...]:
+        """Statements that make the table and its indexes where they are missing."""
+
+    @property
+    def eager(self) -> bool:
+        """Whether later commands of the same transaction select from it."""
+
+
+class _Buffer:
+    """The rows of one table that this transaction has touched; None stands for a removed row."""
+
+    __slots__ = ("clean", "delete", "dirty", "eager", "keys", "name", "select", "upsert", "written")
+
+    def __init__(self, table: Table) -> None:
+        columns, keys = table.columns, table.columns[: table.key_columns]
+        key = " AND ".join(f"{name}=?" for name in keys)
+        others = ",".join(f"{name}=excluded.{name}" for name in columns[table.key_columns :])
+        self.name = table.name
+        self.eager = table.eager
+        self.keys = table.key_columns
+        self.select = f"SELECT {','.join(columns)} FROM {table.name} WHERE {key}"
+        self.delete = f"DELETE FROM {table.name} WHERE {key}"
+        self.upsert = (
+            f"INSERT INTO {table.name} ({','.join(columns)})"
+            f" VALUES ({','.join('?' * len(columns))})"
+            f" ON CONFLICT ({','.join(keys)}) DO "
+            + (f"UPDATE SET {others}" if others else "NOTHING")
+        )
+        self.dirty: dict[Row, Row | None] = {}
+        self.clean: dict[Row, Row | None] = {}
+        self.written: list[Row] = []
+
+    def flush(self, connection: sqlite3.Connection) -> None:
+        """Write what changed: removals first, so that a unique value can move to another row."""
+        rows = [row for row in self.dirty.values() if row is not None]
+        if len(rows) < len(self.dirty):
+            gone = [key for key, row in self.dirty.items() if row is None]
+            connection.executemany(self.delete, gone)
+        if rows:
+            connection.executemany(self.upsert, rows)
+            self.written += rows
+        self.clean.update(self.dirty)
+        self.dirty.clear()
+
+    def forget(self) -> None:
+        """Start the next transaction."""
+        self.dirty.clear()
+        self.clean.clear()
+        self.written = []
+
+
+class RowBuffer:
+    """The rows that projectors get, put and delete within one transaction.
+
+    It also answers the SELECTs of deciding, from the state that the transaction has reached.
+    """
+
+    def __init__(self, tables: Iterable[Table]) -> None:
+        """Serve these tables."""
+        self._buffers = {table.name: _Buffer(table) for table in tables}
+        self._eager = [buffer for buffer in self._buffers.values() if buffer.eager]
+        self._connection: sqlite3.Connection | None = None
+
+    @property
+    def connection(self) -> sqlite3.Connection:
+        """The connection of the transaction at hand."""
+        assert self._connection is not None, "rows are used outside a transaction"
+        return self._connection
+
+    def start(self, connection: sqlite3.Connection) -> None:
+        """Serve the transaction that has begun on `connection`."""
+        self._connection = connection
+
+    def finish(self) -> None:
+        """Forget the rows of the transaction, whether it was committed or not."""
+        for buffer in self._buffers.values():
+            buffer.forget()
+
+    def get(self, table: Table, key: Row) -> Row | None:
+        """Return a whole row, None when there is none."""
+        buffer = self._buffers[table.name]
+        if key in buffer.dirty:
+            return buffer.dirty[key]
+        if key in buffer.clean:
+            return buffer.clean[key]
+        row: Row | None = self.connection.execute(buffer.select, key).fetchone()
+        buffer.clean[key] = row
+        return row
+
+    def put(self, table: Table, row: Row) -> None:
+        """Insert or replace a whole row."""
+        buffer = self._buffers[table.name]
+        buffer.dirty[row[: buffer.keys]] = row
+
+    def delete(self, table: Table, key: Row) -> None:
+        """Remove a row; a missing one is no error."""
+        self._buffers[table.name].dirty[key] = None
+
+    def select(self, statement: str, parameters: Sequence[Any] = ()) -> list[Row]:
+        """Return the rows of a SELECT over eager tables, everything put so far included."""
+        for buffer in self._eager:
+            if buffer.dirty:
+                buffer.flush(self.connection)
+        return self.connection.execute(statement, parameters).fetchall()
+
+    def flush(self, *, eager_only: bool = False) -> None:
+        """Write the rows that changed, one upsert for each."""
+        for buffer in self._eager if eager_only else self._buffers.values():
+            if buffer.dirty:
+                buffer.flush(self.connection)
+
+    def written(self) -> dict[str, list[Row]]:
+        """Return the rows this transaction has written, by table, in the order of writing."""
+        return {name: buffer.written for name, buffer in self._buffers.items() if buffer.written}

@@ -1,0 +1,281 @@
+"""The event store in one SQLite file: `PERSISTENCE_MODULE=replay.sqlite`.
+
+The library's modules are imported whole: it looks for the one factory class in this namespace.
+"""
+
+import sqlite3
+from collections.abc import Iterable, Sequence
+from typing import Any, Final, cast
+from uuid import UUID
+
+from eventsourcing import persistence
+from eventsourcing import sqlite as library
+from eventsourcing.utils import Environment, EnvType
+
+from replay.codec import LedgerMapper
+from replay.connections import LedgerConnectionPool, Row, prepare_path
+from replay.errors import StoreOpenError
+from replay.event_store import LedgerEventStore
+
+SCHEMA_VERSION: Final = 1
+"""Raised with every change of the tables that older code could not read."""
+
+_CIPHER_TOPIC: Final = "eventsourcing.cryptography:AESCipher"
+
+
+class SQLiteSubscription(persistence.ListenNotifySubscription["LedgerRecorder"]):
+    """Notifications as they are recorded by this process."""
+
+    def __init__(
+        self, recorder: "LedgerRecorder", gt: int | None = None, topics: Sequence[str] = ()
+    ) -> None:
+        """Start behind `gt` and listen to the recorder."""
+        super().__init__(recorder, gt, topics)
+        recorder.listeners.add(self)
+        self.wake()
+
+    def wake(self) -> None:
+        """Look for new notifications."""
+        self._has_been_notified.set()
+
+    def stop(self) -> None:
+        """End the iteration."""
+        self._recorder.listeners.discard(self)
+        super().stop()
+
+
+class LedgerDatastore(library.SQLiteDatastore):
+    """The library's datastore over our pool."""
+
+    pool: LedgerConnectionPool
+
+    def __init__(self, replaced: library.SQLiteDatastore) -> None:
+        """Take over the settings of `replaced`."""
+        super().__init__(
+            replaced.pool.db_name,
+            lock_timeout=replaced.pool.lock_timeout,
+            single_row_tracking=replaced.single_row_tracking,
+            originator_id_type=replaced.originator_id_type,
+        )
+        self.pool = LedgerConnectionPool(
+            db_name=replaced.pool.db_name, lock_timeout=replaced.pool.lock_timeout
+        )
+
+
+class LedgerRecorder(library.SQLiteProcessRecorder):
+    """Events with an explicit global position, and tracking, in one file.
+
+    The position is drawn inside the write lock as the highest one plus one, so it follows the
+    order of commits, has no gaps and is never used twice.
+    """
+
+    datastore: LedgerDatastore
+
+    def __init__(
+        self, datastore: library.SQLiteDatastore, events_table_name: str = "stored_events"
+    ) -> None:
+        """Use the tables in `datastore`."""
+        super().__init__(datastore, events_table_name=events_table_name)
+        self.listeners: set[SQLiteSubscription] = set()
+        table = self.events_table_name
+        self.insert_events_statement = f"INSERT INTO {table} VALUES (?,?,?,?,?)"
+        self.select_max_notification_id_statement = f"SELECT max(notification_id) FROM {table}"
+        self.select_last_event_statement = (
+            f"SELECT * FROM {table} ORDER BY notification_id DESC LIMIT 1"
+        )
+        self.select_page_statement = (
+            f"SELECT * FROM {table} WHERE notification_id > ? AND notification_id <= ?"
+            " ORDER BY notification_id LIMIT ?"
+        )
+
+    def construct_create_table_statements(self) -> list[str]:
+        """Return the statements that make the tables: events, tracking and `meta`."""
+        _, *tracking = super().construct_create_table_statements()
+        events = f"""CREATE TABLE IF NOT EXISTS {self.events_table_name} (
+            notification_id INTEGER PRIMARY KEY,
+            originator_id TEXT NOT NULL,
+            originator_version INTEGER NOT NULL,
+            topic TEXT NOT NULL,
+            state BLOB NOT NULL,
+            UNIQUE (originator_id, originator_version))"""
+        meta = "CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value) WITHOUT ROWID"
+        return [
+            meta,
+            f"INSERT OR IGNORE INTO meta VALUES ('schema_version', {SCHEMA_VERSION})",
+            events,
+            *tracking,
+        ]
+
+    def check_schema(self) -> None:
+        """Raise StoreOpenError when a newer release has changed the tables."""
+        with self.datastore.transaction(commit=False) as cursor:
+            cursor.execute("SELECT 1 FROM sqlite_master WHERE type='table' AND name='meta'")
+            if cursor.fetchone() is None:
+                return
+            cursor.execute("SELECT value FROM meta WHERE key='schema_version'")
+            found = cursor.fetchone()[0]
+        if found > SCHEMA_VERSION:
+            path = self.datastore.pool.db_name
+            message = f"{path} has schema version {found}; this release knows {SCHEMA_VERSION}"
+            raise StoreOpenError(message)
+
+    def insert_events(
+        self, stored_events: Sequence[persistence.StoredEvent], **kwargs: Any
+    ) -> Sequence[int] | None:
+        """Record events, and `tracking` when given; raises IntegrityError on a conflict."""
+        ids = super().insert_events(stored_events, **kwargs)
+        self.wake_subscriptions()
+        return ids
+
+    def _insert_events(
+        self,
+        c: library.SQLiteCursor,
+        stored_events: Sequence[persistence.StoredEvent],
+        **kwargs: Any,
+    ) -> Sequence[int] | None:
+        first = (self._max_notification_id(c) or 0) + 1
+        rows = [
+            (first + index, _column(event.originator_id), *_rest(event))
+            for index, event in enumerate(stored_events)
+        ]
+        c.executemany(self.insert_events_statement, rows)
+        tracking: persistence.Tracking | None = kwargs.get("tracking")
+        if tracking is not None:
+            self._insert_tracking(c, tracking)
+        return [row[0] for row in rows]
+
+    def insert_rows(self, connection: sqlite3.Connection, rows: Iterable[Row]) -> None:
+        """Insert (position, stream, version, type, state) in a transaction of the caller."""
+        connection.executemany(self.insert_events_statement, rows)
+
+    def track(self, connection: sqlite3.Connection, names: Iterable[str], position: int) -> None:
+        """Move positions of read models forward in a transaction of the caller."""
+        connection.executemany(
+            "INSERT INTO tracking VALUES (?,?) ON CONFLICT (application_name)"
+            " DO UPDATE SET notification_id=excluded.notification_id"
+            " WHERE notification_id<excluded.notification_id",
+            [(name, position) for name in names],
+        )
+
+    def wake_subscriptions(self) -> None:
+        """Tell every subscription that there is something new."""
+        for subscription in tuple(self.listeners):
+            subscription.wake()
+
+    def select_events(
+        self,
+        originator_id: UUID | str,
+        *,
+        gt: int | None = None,
+        lte: int | None = None,
+        desc: bool = False,
+        limit: int | None = None,
+    ) -> Sequence[persistence.Notification]:
+        """Return events of one stream; unlike the library's they carry their global position."""
+        conditions, parameters = ["originator_id=?"], [_column(originator_id)]
+        for condition, value in (("originator_version>?", gt), ("originator_version<=?", lte)):
+            if value is not None:
+                conditions.append(condition)
+                parameters.append(value)
+        order = f"originator_version {'DESC' if desc else 'ASC'}"
+        return self._select(conditions, parameters, order, limit)
+
+    def select_notifications(
+        self,
+        start: int | None,
+        limit: int,
+        stop: int | None = None,
+        topics: Sequence[str] = (),
+        *,
+        inclusive_of_start: bool = True,
+    ) -> Sequence[persistence.Notification]:
+        """Return events in the global order."""
+        conditions: list[str] = []
+        parameters: list[Any] = []
+        bounds = ((">=" if inclusive_of_start else ">", start), ("<=", stop))
+        for comparison, value in bounds:
+            if value is not None:
+                conditions.append(f"notification_id{comparison}?")
+                parameters.append(value)
+        if topics:
+            conditions.append(f"topic IN ({','.join('?' * len(topics))})")
+            parameters.extend(topics)
+        return self._select(conditions, parameters, "notification_id", limit)
+
+    def _select(
+        self, conditions: list[str], parameters: list[Any], order: str, limit: int | None
+    ) -> list[persistence.Notification]:
+        where = f"WHERE {' AND '.join(conditions)} " if conditions else ""
+        statement = f"SELECT * FROM {self.events_table_name} {where}ORDER BY {order} LIMIT ?"
+        with self.datastore.transaction(commit=False) as cursor:
+            raw = cursor.sqlite_cursor
+            raw.row_factory = None
+            rows = raw.execute(statement, (*parameters, -1 if limit is None else limit))
+            return [
+                persistence.Notification(
+                    id=position,
+                    originator_id=self.convert_originator_id(stream),
+                    originator_version=version,
+                    topic=topic,
+                    state=state,
+                )
+                for position, stream, version, topic, state in rows
+            ]
+
+    def subscribe(
+        self, gt: int | None = None, topics: Sequence[str] = ()
+    ) -> persistence.Subscription[persistence.ApplicationRecorder]:
+        """Return an iterator over events behind `gt` that waits for those still to come."""
+        return cast(
+            "persistence.Subscription[persistence.ApplicationRecorder]",
+            SQLiteSubscription(self, gt, topics),
+        )
+
+
+def _column(originator_id: UUID | str) -> Any:
+    return originator_id.hex if isinstance(originator_id, UUID) else originator_id
+
+
+def _rest(event: persistence.StoredEvent) -> tuple[int, str, bytes]:
+    return event.originator_version, event.topic, event.state
+
+
+class Factory(library.SQLiteFactory):
+    """Makes the parts of an application from the library's environment names."""
+
+    application_recorder_class = LedgerRecorder
+    process_recorder_class = LedgerRecorder
+    datastore: LedgerDatastore
+
+    def __init__(self, env: Environment | EnvType | None) -> None:
+        """Read the environment; raises OSError or StoreOpenError when it cannot work."""
+        super().__init__(env)
+        prepare_path(self.datastore.pool.db_name)
+        self.datastore = LedgerDatastore(self.datastore)
+
+    def process_recorder(self) -> persistence.ProcessRecorder:
+        """Return the recorder, its tables made; raises StoreOpenError for a newer schema."""
+        LedgerRecorder(self.datastore).check_schema()
+        return super().process_recorder()
+
+    def event_store(
+        self,
+        mapper: persistence.Mapper[Any] | None = None,
+        recorder: persistence.AggregateRecorder | None = None,
+    ) -> persistence.EventStore[Any]:
+        """Return our event store; another mapper or recorder than ours gets the library's."""
+        mapper = mapper or self.mapper()
+        recorder = recorder or self.process_recorder()
+        if isinstance(mapper, LedgerMapper) and isinstance(recorder, LedgerRecorder):
+            return LedgerEventStore(mapper, recorder)
+        return persistence.EventStore(mapper, recorder)
+
+    def cipher(self) -> persistence.Cipher | None:
+        """Return the cipher; a bare CIPHER_KEY means AES by the `cryptography` package."""
+        if self.env.get("CIPHER_KEY") and not self.env.get(self.CIPHER_TOPIC):
+            self.env[self.CIPHER_TOPIC] = _CIPHER_TOPIC
+        return super().cipher()
+
+    def is_snapshotting_enabled(self) -> bool:
+        """Return False: the library takes snapshots in a second transaction of each save."""
+        return False

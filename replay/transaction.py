@@ -1,0 +1,131 @@
+"""From decided commands to a durable commit, and what to do when that fails half way."""
+
+import sqlite3
+import time
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from typing import Final
+
+from eventsourcing.persistence import PersistenceError
+
+from domain.recorded import Recorded
+from replay.batch import Commit, Desk, Job, Projector
+from replay.connections import DEFAULT_LOCK_TIMEOUT
+from replay.errors import ReplayError, StoreOpenError, is_busy, unavailable
+from replay.ledger import Ledger
+
+_BUSY_PAUSE: Final = 0.005
+
+
+class Transaction:
+    """The transactions of a committer, one at a time: begin, write, commit, finish or abandon."""
+
+    def __init__(self, ledger: Ledger, desk: Desk) -> None:
+        """Write what `desk` decides into the store of `ledger`."""
+        self.desk = desk
+        self._ledger = ledger
+        self._writer = ledger.writer
+        self._names = tuple(projector.name for projector in desk.projectors)
+        self.lock_timeout = ledger.recorder.datastore.pool.lock_timeout or DEFAULT_LOCK_TIMEOUT
+
+    def prepare(self) -> None:
+        """Make the missing tables of the read models; raises StoreOpenError for a stale one."""
+        try:
+            connection = self._wait_for_lock()
+            for statement in _statements(self.desk.projectors):
+                connection.execute(statement)
+            self._check_positions(connection)
+            self._writer.commit()
+        except sqlite3.Error as error:
+            raise unavailable(error) from error
+        finally:
+            self._writer.rollback()
+
+    def _check_positions(self, connection: sqlite3.Connection) -> None:
+        positions = dict(
+            connection.execute("SELECT application_name, notification_id FROM tracking")
+        )
+        head = self._ledger.head
+        for name in self._names:
+            if positions.get(name, 0) != head:
+                message = (
+                    f"read model {name} stands at sequence {positions.get(name, 0)},"
+                    f" the ledger at {head}: rebuild it"
+                )
+                raise StoreOpenError(message)
+
+    def begin(self, *, wait: bool = False) -> None:
+        """Take the write lock and look at what is committed; raises sqlite3.Error.
+
+        With `wait` a lock that another process holds is waited for, up to the lock timeout.
+        """
+        connection = self._wait_for_lock() if wait else self._writer.begin()
+        statement = self._ledger.recorder.select_max_notification_id_statement
+        head = connection.execute(statement).fetchone()[0] or 0
+        if head != self._ledger.head:
+            self._ledger.refresh()
+        self.desk.start(self._ledger.head, self._ledger.recorded_at)
+        self.desk.rows.start(connection)
+
+    def _wait_for_lock(self) -> sqlite3.Connection:
+        deadline = time.monotonic() + self.lock_timeout
+        while True:
+            try:
+                return self._writer.begin()
+            except sqlite3.OperationalError as error:
+                if not is_busy(error) or time.monotonic() > deadline:
+                    raise
+            time.sleep(_BUSY_PAUSE)
+
+    def write(self, jobs: Sequence[Job]) -> bool:
+        """Decide the commands and write what they came to; return whether that is anything."""
+        desk = self.desk
+        for job in jobs:
+            desk.run(job)
+        if not desk.groups:
+            return False
+        connection = desk.rows.connection
+        desk.rows.flush()
+        self._ledger.events.put_groups(desk.groups, connection)
+        self._ledger.recorder.track(connection, self._names, desk.head)
+        return True
+
+    def commit(self) -> float:
+        """Make it durable; return the seconds that took."""
+        started = time.perf_counter()
+        self._writer.commit()
+        return time.perf_counter() - started
+
+    def survived(self) -> bool:
+        """Return whether a commit whose outcome is unknown is there after all."""
+        self.abandon()
+        first = self.desk.groups[0][0]
+        version = first.originator_version
+        with suppress(ReplayError, PersistenceError, sqlite3.Error):
+            found = self._ledger.events.get(first.originator_id, gt=version - 1, lte=version)
+            return any(isinstance(e, Recorded) and e.event_id == first.event_id for e in found)
+        return False
+
+    def finish(self) -> Commit:
+        """Take note of the durable commit and return what it added."""
+        desk, ledger = self.desk, self._ledger
+        for stream, state in desk.states.items():
+            ledger.cache.put(stream, state)
+        ledger.advance(desk.head, desk.recorded_at)
+        commit = Commit(previous=desk.base, head=desk.head, rows=desk.rows.written())
+        desk.rows.finish()
+        return commit
+
+    def undo(self) -> None:
+        """End a transaction that has nothing to commit."""
+        self._writer.rollback()
+
+    def abandon(self) -> None:
+        """Undo the transaction and distrust the connection and every cached state."""
+        self._writer.reset()
+        self._ledger.cache.clear()
+        self.desk.rows.finish()
+
+
+def _statements(projectors: Iterable[Projector]) -> list[str]:
+    return [ddl for each in projectors for table in each.tables for ddl in table.ddl]
