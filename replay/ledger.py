@@ -60,7 +60,7 @@ class Ledger(Application[str]):
         self.recorded_at = 0
         self.writer = Writer(pool)
         self._readers = Readers(pool)
-        self.reader = SqlReader(self._readers.live)
+        self.reader = self.events.reader = SqlReader(self._readers.live)
         self.refresh()
         self.checkpointer = Checkpointer(pool)
 

@@ -172,13 +172,29 @@ class LedgerRecorder(library.SQLiteProcessRecorder):
         limit: int | None = None,
     ) -> Sequence[persistence.Notification]:
         """Return events of one stream; unlike the library's they carry their global position."""
-        conditions, parameters = ["originator_id=?"], [_column(originator_id)]
-        for condition, value in (("originator_version>?", gt), ("originator_version<=?", lte)):
+        return self._notifications(*self.stream_query(originator_id, gt, lte, desc, limit))
+
+    def stream_query(
+        self,
+        originator_id: UUID | str,
+        gt: int | None = None,
+        lte: int | None = None,
+        desc: bool = False,
+        limit: int | None = None,
+    ) -> tuple[str, list[Any]]:
+        """Return the SELECT, with its parameters, for the stored rows of one stream."""
+        statement = f"SELECT * FROM {self.events_table_name} WHERE originator_id=?"
+        parameters = [_column(originator_id)]
+        bounds = ((" AND originator_version>?", gt), (" AND originator_version<=?", lte))
+        for condition, value in bounds:
             if value is not None:
-                conditions.append(condition)
+                statement += condition
                 parameters.append(value)
-        order = f"originator_version {'DESC' if desc else 'ASC'}"
-        return self._select(conditions, parameters, order, limit)
+        statement += f" ORDER BY originator_version{' DESC' if desc else ''}"
+        if limit is not None:
+            statement += " LIMIT ?"
+            parameters.append(limit)
+        return statement, parameters
 
     def select_notifications(
         self,
@@ -200,17 +216,19 @@ class LedgerRecorder(library.SQLiteProcessRecorder):
         if topics:
             conditions.append(f"topic IN ({','.join('?' * len(topics))})")
             parameters.extend(topics)
-        return self._select(conditions, parameters, "notification_id", limit)
-
-    def _select(
-        self, conditions: list[str], parameters: list[Any], order: str, limit: int | None
-    ) -> list[persistence.Notification]:
         where = f"WHERE {' AND '.join(conditions)} " if conditions else ""
-        statement = f"SELECT * FROM {self.events_table_name} {where}ORDER BY {order} LIMIT ?"
+        statement = (
+            f"SELECT * FROM {self.events_table_name} {where}ORDER BY notification_id LIMIT ?"
+        )
+        return self._notifications(statement, [*parameters, limit])
+
+    def _notifications(
+        self, statement: str, parameters: list[Any]
+    ) -> list[persistence.Notification]:
         with self.datastore.transaction(commit=False) as cursor:
             raw = cursor.sqlite_cursor
             raw.row_factory = None
-            rows = raw.execute(statement, (*parameters, -1 if limit is None else limit))
+            rows = raw.execute(statement, parameters)
             return [
                 persistence.Notification(
                     id=position,

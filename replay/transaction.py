@@ -8,7 +8,6 @@ from typing import Final
 
 from eventsourcing.persistence import PersistenceError
 
-from domain.recorded import Recorded
 from replay.batch import Commit, Desk, Job, Projector
 from replay.connections import DEFAULT_LOCK_TIMEOUT
 from replay.errors import ReplayError, StoreOpenError, is_busy, unavailable
@@ -103,7 +102,7 @@ class Transaction:
         version = first.originator_version
         with suppress(ReplayError, PersistenceError, sqlite3.Error):
             found = self._ledger.events.get(first.originator_id, gt=version - 1, lte=version)
-            return any(isinstance(e, Recorded) and e.event_id == first.event_id for e in found)
+            return any(event.event_id == first.event_id for event in found)
         return False
 
     def finish(self) -> Commit:
