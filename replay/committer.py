@@ -30,6 +30,8 @@ from replay.ledger import Ledger
 from replay.metrics import CommitMetrics
 from replay.transaction import Transaction
 
+__all__ = ["Commit", "Committer", "Listener", "Outcome"]
+
 Listener: TypeAlias = Callable[[Commit], None]
 
 MAX_BATCH: Final = 256

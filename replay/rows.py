@@ -34,7 +34,19 @@ class Table(Protocol):
 class _Buffer:
     """The rows of one table that this transaction has touched; None stands for a removed row."""
 
-    __slots__ = ("clean", "delete", "dirty", "eager", "keys", "name", "select", "upsert", "written")
+    __slots__ = (
+        "clean",
+        "delete",
+        "dirty",
+        "eager",
+        "everything",
+        "key_names",
+        "keys",
+        "name",
+        "select",
+        "upsert",
+        "written",
+    )
 
     def __init__(self, table: Table) -> None:
         columns, keys = table.columns, table.columns[: table.key_columns]
@@ -43,7 +55,9 @@ class _Buffer:
         self.name = table.name
         self.eager = table.eager
         self.keys = table.key_columns
-        self.select = f"SELECT {','.join(columns)} FROM {table.name} WHERE {key}"
+        self.key_names = keys
+        self.everything = f"SELECT {','.join(columns)} FROM {table.name}"
+        self.select = f"{self.everything} WHERE {key}"
         self.delete = f"DELETE FROM {table.name} WHERE {key}"
         self.upsert = (
             f"INSERT INTO {table.name} ({','.join(columns)})"
@@ -54,6 +68,12 @@ class _Buffer:
         self.dirty: dict[Row, Row | None] = {}
         self.clean: dict[Row, Row | None] = {}
         self.written: list[Row] = []
+
+    def select_prefix(self, length: int) -> str:
+        """Return the SELECT of the rows whose key begins with `length` given values."""
+        given = " AND ".join(f"{name}=?" for name in self.key_names[:length])
+        where = f" WHERE {given}" if given else ""
+        return f"{self.everything}{where} ORDER BY {','.join(self.key_names)}"
 
     def flush(self, connection: sqlite3.Connection) -> None:
         """Write what changed: removals first, so that a unique value can move to another row."""
@@ -120,6 +140,13 @@ class RowBuffer:
     def delete(self, table: Table, key: Row) -> None:
         """Remove a row; a missing one is no error."""
         self._buffers[table.name].dirty[key] = None
+
+    def select_keys(self, table: Table, prefix: Row) -> list[Row]:
+        """Return the whole rows whose key begins with `prefix`, in key order."""
+        buffer = self._buffers[table.name]
+        if buffer.dirty:
+            buffer.flush(self.connection)
+        return self.connection.execute(buffer.select_prefix(len(prefix)), prefix).fetchall()
 
     def select(self, statement: str, parameters: Sequence[Any] = ()) -> list[Row]:
         """Return the rows of a SELECT over eager tables, everything put so far included."""
