@@ -4,9 +4,9 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 import msgspec
-from msgspec import Struct
+from msgspec import UNSET, Struct
 
-from domain.values import NO_JSON, Actor, Json, Origin
+from domain.values import Actor, Origin
 from projections.queries.batches import (
     TaskRow,
     active_runs,
@@ -19,6 +19,7 @@ from projections.queries.runs import list_runs
 from projections.rows import Reader, Row
 from projections.wire.details import TaskDetail, TaskTree, TaskTreeNode
 from projections.wire.events import TaskEvent
+from projections.wire.json import OptionalJson
 from projections.wire.tasks import TaskSummary, dependency, task_view
 from projections.wire.times import date_time
 
@@ -140,7 +141,7 @@ class _Framed(Struct, frozen=True):
     actor: Actor
     origin: Origin
     timestamp: str
-    payload: Json = NO_JSON
+    payload: OptionalJson = UNSET
 
 
 _FRAMED: Final = msgspec.json.Decoder(_Framed).decode

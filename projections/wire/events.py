@@ -4,16 +4,16 @@ from collections.abc import Callable
 from typing import Any, Final, get_type_hints
 
 import msgspec
-from msgspec import Struct
+from msgspec import UNSET, Struct
 from msgspec.structs import fields
 
 from domain.events import FACTS, Fact
 from domain.recorded import Recorded
 from domain.task.state import TaskState
-from domain.values import NO_JSON, Actor, Json, Origin
+from domain.values import Actor, Json, Origin
 from domain.world import Change
+from projections.wire.json import OptionalJson, without_secrets
 from projections.wire.runs import RunSummary, run_summary
-from projections.wire.secrets import without_secrets
 from projections.wire.tasks import TaskReference, task_reference
 from projections.wire.times import DateTime, date_time
 
@@ -27,7 +27,7 @@ class TaskEvent(Struct, frozen=True, kw_only=True, omit_defaults=True):
     event_type: str
     actor: Actor
     origin: Origin
-    payload: Json = NO_JSON
+    payload: OptionalJson = UNSET
     timestamp: DateTime
 
 
@@ -41,7 +41,7 @@ class TimelineItem(Struct, frozen=True, kw_only=True, omit_defaults=True):
     event_type: str
     actor: Actor
     origin: Origin
-    payload: Json = NO_JSON
+    payload: OptionalJson = UNSET
     timestamp: DateTime
 
 
@@ -97,8 +97,13 @@ def payload(fact: Fact) -> dict[str, Any]:
     shown = {}
     for name, required, render in _PLANS[type(fact)]:
         value = getattr(fact, name)
-        if required or (value and value is not NO_JSON):
-            shown[name] = render(value) if render else value
+        if not value and not required:
+            continue
+        if render is not None:
+            value = render(value)
+            if not value:
+                continue
+        shown[name] = value
     return shown
 
 

@@ -2,13 +2,13 @@
 
 from typing import Final, Literal, TypeAlias
 
-from msgspec import Struct
+from msgspec import UNSET, Struct
 
 from domain.registry import SessionState
 from domain.task.state import Run as DomainRun
 from domain.task.state import Task as DomainTask
-from domain.values import NO_JSON, Actor, Json, Origin, RunStatus
-from projections.wire.secrets import without_secrets
+from domain.values import Actor, Origin, RunStatus
+from projections.wire.json import OptionalJson, optional_json, without_secrets
 from projections.wire.times import DateTime, date_time, optional_time
 
 CoordinationMessageKind = Literal[
@@ -66,8 +66,8 @@ class Run(Struct, frozen=True, kw_only=True, omit_defaults=True):
     started_at: DateTime | None = None
     ended_at: DateTime | None = None
     error: str = ""
-    metadata: Json = NO_JSON
-    result: Json = NO_JSON
+    metadata: OptionalJson = UNSET
+    result: OptionalJson = UNSET
 
 
 class RunSummary(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
@@ -180,8 +180,8 @@ def run_view(run: DomainRun, channel: CoordinationChannel | None = None) -> Run:
         started_at=optional_time(run.started_at),
         ended_at=optional_time(run.ended_at),
         error=run.error,
-        metadata=without_secrets(run.metadata),
-        result=without_secrets(run.result),
+        metadata=optional_json(without_secrets(run.metadata)),
+        result=optional_json(without_secrets(run.result)),
     )
 
 

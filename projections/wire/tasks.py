@@ -7,23 +7,22 @@ none is; so an inherited pause shows wherever a task shows.
 from collections.abc import Sequence
 from typing import Any, TypeAlias
 
-from msgspec import Struct
+from msgspec import UNSET, Struct
 
 from domain.task.state import Dependency as DomainDependency
 from domain.task.state import Task as DomainTask
 from domain.values import (
-    NO_JSON,
     Actor,
     ApprovalPolicy,
     ApprovalState,
     DependencyKind,
-    Json,
     Origin,
     Owner,
     Priority,
     Scope,
     TaskStatus,
 )
+from projections.wire.json import OptionalJson, optional_json
 from projections.wire.runs import RunSummary
 from projections.wire.times import DateTime, date_time, optional_time
 
@@ -97,7 +96,7 @@ class Task(TaskFields, frozen=True, kw_only=True, omit_defaults=True):
     """A whole task."""
 
     description: str = ""
-    metadata: Json = NO_JSON
+    metadata: OptionalJson = UNSET
 
 
 class TaskSummary(TaskFields, frozen=True, kw_only=True, omit_defaults=True):
@@ -133,7 +132,11 @@ def task_reference(task: DomainTask, paused_by: str) -> TaskReference:
 
 def task_view(task: DomainTask, paused_by: str) -> Task:
     """Return the whole task."""
-    return Task(**_fields(task, paused_by), description=task.description, metadata=task.metadata)
+    return Task(
+        **_fields(task, paused_by),
+        description=task.description,
+        metadata=optional_json(task.metadata),
+    )
 
 
 def task_summary(

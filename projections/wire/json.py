@@ -1,10 +1,19 @@
-"""Lease credentials never leave: members that would hold one are dropped from JSON going out."""
+"""JSON that callers sent, on its way out: left out when absent, and without lease credentials."""
 
-from typing import Any
+from typing import Any, TypeAlias
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
 from domain.values import NO_JSON, Json
+
+OptionalJson: TypeAlias = Json | UnsetType
+"""Any JSON value; UNSET leaves the member out."""
+
+
+def optional_json(value: Json) -> OptionalJson:
+    """Return the JSON as it is, UNSET when it is absent."""
+    return UNSET if value is NO_JSON else value
 
 
 def without_secrets(value: Json) -> Json:
