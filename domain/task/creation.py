@@ -80,7 +80,11 @@ def _created(
     priority: Priority = fields.choice(
         command.priority, f"{path}.priority", Priority, DEFAULT_PRIORITY
     )
-    attempts = DEFAULT_MAX_ATTEMPTS if command.max_attempts is None else command.max_attempts
+    max_attempts = fields.at_least_one(
+        DEFAULT_MAX_ATTEMPTS if command.max_attempts is None else command.max_attempts,
+        f"{path}.max_attempts",
+        MAX_ATTEMPTS,
+    )
     policy: ApprovalPolicy = fields.choice(
         command.approval_policy, f"{path}.approval_policy", ApprovalPolicy, "none"
     )
@@ -97,7 +101,7 @@ def _created(
         title=title,
         description=fields.text(command.description, f"{path}.description"),
         priority=priority,
-        max_attempts=fields.at_least_one(attempts, f"{path}.max_attempts", MAX_ATTEMPTS),
+        max_attempts=max_attempts,
         auto_enqueue_on_ready=command.auto_enqueue_on_ready,
         approval_policy=policy,
         approval_state="pending" if manual else "not_required",
@@ -151,7 +155,7 @@ def _free_id(command: CreateTask, plan: Plan, path: str) -> str:
         return plan.context.new_id("task")
     if plan.state(task_stream(given)) is None:
         return given
-    if given == command.parent_task_id or plan.task(given) is not None:
+    if plan.task(given) is not None:
         raise ConflictError(f'task "{given}" already exists')
     raise ConflictError(f'task "{given}" was deleted; ids are not used again')
 

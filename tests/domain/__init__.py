@@ -1,0 +1,1 @@
+"""The rules of the domain, decided on a world in memory."""

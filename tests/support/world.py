@@ -1,0 +1,147 @@
+"""A world in memory: the folded states, and plain scans of them for every lookup."""
+
+from collections.abc import Iterator, Sequence
+
+from domain import events as e
+from domain.commands import Command, Reply
+from domain.decide import decide
+from domain.recorded import Recorded
+from domain.registry import WorkspaceState
+from domain.task.state import Run, Task, TaskState
+from domain.values import PRIORITY_VALUE
+from domain.world import Change, ClaimQuery, Context, KeySlot, Plan, State, evolve
+
+NEVER_CLAIMED = {"draft", "blocked", "canceled"}
+
+
+class World:
+    """Everything recorded so far. Implements `domain.world.World`."""
+
+    def __init__(self) -> None:
+        self.states: dict[str, State | None] = {}
+        self.history: list[Recorded] = []
+
+    @property
+    def head(self) -> int:
+        return self.history[-1].sequence if self.history else 0
+
+    def execute(self, command: Command, context: Context) -> tuple[Reply, list[Change]]:
+        """Decide a command and record its events; a refusal records nothing."""
+        plan = Plan(self, context, head=self.head, recorded_at=context.now)
+        reply = decide(command, plan)
+        for change in plan.changes:
+            self.record(change.recorded)
+        assert plan.states().items() <= self.states.items()
+        return reply, plan.changes
+
+    def record(self, recorded: Recorded) -> None:
+        """Take in one event."""
+        before = self.states.get(recorded.originator_id)
+        self.states[recorded.originator_id] = evolve(before, recorded)
+        self.history.append(recorded)
+
+    def state(self, stream: str) -> State | None:
+        return self.states.get(stream)
+
+    def tasks(self) -> list[TaskState]:
+        """Return the tasks that are not deleted, oldest first."""
+        return [
+            state
+            for state in self.states.values()
+            if isinstance(state, TaskState) and not state.task.deleted
+        ]
+
+    def runs(self) -> Iterator[tuple[Task, Run]]:
+        """Yield the runs of tasks that are not deleted."""
+        return ((state.task, run) for state in self.tasks() for run in state.runs.values())
+
+    def task_of_run(self, run_id: str) -> str | None:
+        return next((task.id for task, run in self.runs() if run.id == run_id), None)
+
+    def dependents_of(self, task_id: str) -> Sequence[str]:
+        waiting = {state.id: state.task.dependencies for state in self.tasks()}
+        added = [past.task_id for past in self.history if _adds_edge_to(past, task_id)]
+        return [
+            dependent_id
+            for dependent_id in dict.fromkeys(added)
+            if any(edge.depends_on_task_id == task_id for edge in waiting.get(dependent_id, ()))
+        ]
+
+    def runs_of_session(self, session_id: str) -> Sequence[tuple[str, str]]:
+        return [
+            (task.id, run.id)
+            for task, run in self.runs()
+            if run.is_active and run.session_id == session_id
+        ]
+
+    def run_of_key(self, slot: KeySlot) -> tuple[str, str] | None:
+        for past in reversed(self.history):
+            fact = past.fact
+            if (
+                isinstance(fact, e.RunEnqueued)
+                and KeySlot(key=fact.idempotency_key, origin=past.origin, actor=past.actor) == slot
+                and self.task_of_run(past.run_id)
+            ):
+                return past.task_id, past.run_id
+        return None
+
+    def channel_workspace(self, channel_id: str) -> str | None:
+        for past in self.history:
+            if isinstance(past.fact, e.RunEnqueued):
+                state = self.states[past.originator_id]
+                assert isinstance(state, TaskState)
+                if past.fact.coordination_channel_id == channel_id:
+                    return state.task.workspace_id
+        return None
+
+    def workspace_of_ref(self, ref: str) -> str | None:
+        known = [
+            state
+            for state in self.states.values()
+            if isinstance(state, WorkspaceState) and not state.removed
+        ]
+        for name in ("id", "name", "path"):
+            for workspace in known:
+                if getattr(workspace, name) == ref:
+                    return workspace.id
+        return None
+
+    def claimable_runs(self, query: ClaimQuery) -> Iterator[tuple[str, str]]:
+        found = [pair for pair in self.runs() if self._is_claimable(query, *pair)]
+        found.sort(key=lambda pair: (-PRIORITY_VALUE[pair[0].priority], pair[1].queued_at))
+        return ((task.id, run.id) for task, run in found)
+
+    def _is_claimable(self, query: ClaimQuery, task: Task, run: Run) -> bool:
+        owners = {("pool", query.agent_name), ("agent_session", query.session_id)}
+        return (
+            run.status == "queued"
+            and task.status not in NEVER_CLAIMED
+            and not any(self.task(task_id).paused for task_id in task.lineage)
+            and task.workspace_id == query.workspace_id
+            and query.channel in {"", run.coordination_channel_id}
+            and PRIORITY_VALUE[task.priority] >= query.priority_min
+            and (task.owner is None or (task.owner.kind, task.owner.ref) in owners)
+        )
+
+    def task(self, task_id: str) -> Task:
+        """Return a task, deleted or not."""
+        state = self.states[f"task:{task_id}"]
+        assert isinstance(state, TaskState)
+        return state.task
+
+    def run(self, run_id: str) -> Run:
+        """Return a run of a task that is not deleted."""
+        return next(run for _, run in self.runs() if run.id == run_id)
+
+    def expired_leases(self, now: int, limit: int) -> Sequence[tuple[str, str]]:
+        found = [
+            (run.lease_until, run.id, task.id)
+            for task, run in self.runs()
+            if run.is_active and run.claim_token_hash and run.lease_until <= now
+        ]
+        return [(task_id, run_id) for _, run_id, task_id in sorted(found)[:limit]]
+
+
+def _adds_edge_to(past: Recorded, task_id: str) -> bool:
+    fact = past.fact
+    return isinstance(fact, e.TaskDependencyAdded) and fact.depends_on_task_id == task_id
