@@ -1,0 +1,1 @@
+"""The command line: `taskledger`. Each module is one command or one group of small ones."""

@@ -1,0 +1,72 @@
+"""`taskledger serve`: the server."""
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import click
+from msgspec.structs import fields
+
+from api.cli.failures import Failure
+from api.cli.options import option
+from api.settings import Settings, SettingsError, check, variable_of
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+HELP = {
+    "host": "Address to listen on; any other than this machine's own needs an access token.",
+    "port": "Port to listen on; 0 takes a free one.",
+    "store": "Where the ledger is: sqlite:PATH.",
+    "allowed_hosts": "More names this server is called by, separated by commas.",
+    "strict_sessions": "Let only registered agent sessions claim.",
+    "max_lease_expiries": "A run whose lease expired this often is no longer handed out.",
+    "lease_seconds": "Length of a lease whose claim does not ask for one.",
+    "sweep_seconds": "Time between two looks for leases that ran out.",
+    "sweep_limit": "Leases taken back at one look, at most.",
+    "keep_alive_seconds": "Time between two comments on a silent event stream.",
+    "starvation_seconds": "A run counts as starved after waiting this long.",
+    "claim_wait_seconds": "How long a waiting claim is held open, at most.",
+    "drain_poll_seconds": "Time between two looks of a drain.",
+    "shutdown_seconds": "Time for open requests to end when the server stops.",
+}
+
+
+def flag_of(field: str) -> str:
+    """Return the flag of a setting."""
+    return f"--{field.replace('_', '-')}"
+
+
+def settings_options(command: F) -> F:
+    """Add one option per setting; type and default are the setting's own."""
+    for field in reversed(fields(Settings)):
+        is_list = field.type == tuple[str, ...]
+        kind = str if is_list else field.type
+        command = option(
+            f"{flag_of(field.name)}/--no-{field.name.replace('_', '-')}"
+            if kind is bool
+            else flag_of(field.name),
+            field.name,
+            envvar=variable_of(field.name),
+            type=kind,
+            default=",".join(field.default) if is_list else field.default,
+            help=HELP[field.name],
+        )(command)
+    return command
+
+
+@click.command()
+@settings_options
+def serve(**values: Any) -> None:
+    """Run the server until it is stopped.
+
+    \b
+    taskledger serve --store sqlite:/var/lib/taskledger/ledger.db --port 8420
+    """
+    from api.server import run
+
+    hosts = values.pop("allowed_hosts")
+    values["allowed_hosts"] = tuple(filter(None, map(str.strip, hosts.split(","))))
+    try:
+        settings = check(Settings(**values), flag_of)
+    except SettingsError as error:
+        raise Failure(str(error)) from error
+    run(settings)

@@ -1,0 +1,108 @@
+"""`taskledger tail`: the events of the ledger, past and coming."""
+
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+
+import click
+from msgspec import Struct
+
+from api.cli import output
+from api.cli.options import option, remote
+from api.cli.remote import Remote, api_path
+from api.cli.timeline import print_item
+from api.client.documents import JsonObject, JsonValue, at
+from api.client.http import LedgerClient
+from api.client.stream import EventStream
+
+PAGE = 500
+
+
+class Wanted(Struct, frozen=True, kw_only=True):
+    """Which events to print: of one task or all, behind a sequence, of some types, at most many."""
+
+    task_id: str
+    after: int
+    types: tuple[str, ...]
+    limit: int
+    follow: bool
+
+    @property
+    def timeline(self) -> str:
+        """Where the recorded events are."""
+        return api_path("tasks", self.task_id, "timeline") if self.task_id else api_path("timeline")
+
+    @property
+    def stream(self) -> str:
+        """Where the coming events are; only that of the whole ledger can leave types out."""
+        if self.task_id:
+            return api_path("tasks", self.task_id, "stream")
+        return api_path("stream") + (f"?type={','.join(self.types)}" if self.types else "")
+
+
+@click.command()
+@option("--task", "task_id", default="", help="Only this task; with --follow also those below it.")
+@option("--after", type=click.IntRange(min=0), default=0, help="Only behind this sequence.")
+@option("--type", "types", multiple=True, help="Only events of this type; may be repeated.")
+@option("--limit", type=click.IntRange(min=0), default=0, help="End after this many events.")
+@option("--follow", "-f", is_flag=True, help="Go on with what is coming; resume when cut off.")
+@remote
+def tail(*, server: Remote, **given: JsonValue) -> None:
+    """Print events, one per line: time, sequence, type, task, run, actor, summary.
+
+    With --json each line is the timeline item as the server sent it. The sequence of the last line
+    is where to go on later:
+
+    \b
+    taskledger tail --after 4711 --follow
+    """
+    wanted = Wanted(**given)
+    server.run(lambda client: print_events(client, wanted, as_json=server.as_json))
+
+
+async def print_events(client: LedgerClient, wanted: Wanted, *, as_json: bool) -> None:
+    """Print the wanted events until there are no more."""
+    printed = 0
+    async with aclosing(events(client, wanted)) as items:
+        async for item in items:
+            if wanted.types and at(item, "event_type") not in wanted.types:
+                continue
+            if as_json:
+                output.json_line(item)
+            else:
+                print_item(item)
+            printed += 1
+            if printed == wanted.limit:
+                return
+
+
+async def events(client: LedgerClient, wanted: Wanted) -> AsyncGenerator[JsonObject, None]:
+    """Yield the events behind a sequence; following, without an end."""
+    if not wanted.follow:
+        async for item in pages(client, wanted):
+            yield item
+        return
+    # Fails now rather than tries for ever when there is no such server or task.
+    await client.get(wanted.timeline, after_sequence=wanted.after, limit=1)
+    async for item in EventStream(client, wanted.stream, after=wanted.after):
+        yield item
+
+
+async def pages(client: LedgerClient, wanted: Wanted) -> AsyncGenerator[JsonObject, None]:
+    """Yield the recorded events of the timeline, a page at a time."""
+    after = wanted.after
+    while True:
+        answer = await client.get(
+            wanted.timeline, after_sequence=after, limit=PAGE, type=",".join(wanted.types)
+        )
+        page = at(answer, "timeline")
+        for item in page:
+            yield item
+        if wanted.task_id:
+            over = len(page) < PAGE
+            after = after if over else at(page[-1], "sequence")
+        else:
+            # A page of the ledger may hold fewer than there are: it says how far it has looked.
+            after = at(answer, "next_after")
+            over = after >= at(answer, "head")
+        if over:
+            return

@@ -1,0 +1,1 @@
+"""The worker: claims runs, lets a command do each one, and keeps the lease alive meanwhile."""
