@@ -3,11 +3,13 @@
 from typing import Any
 
 from domain import commands as c
-from domain.values import NO_JSON, Actor, Json, Origin
+from domain.events import RunEnqueued
+from domain.values import NO_JSON, Actor, Json
 from tests.support.spec import HTTP, NOW, Step
 
 AGENT = "coder"
-AGENT_ORIGIN = Origin("http", "agent.task.next")
+EMPTY_REQUEST = "6e340b9cffb37a989ca544e6bb780a2c"
+"""SHA-256 of the separator between an absent channel and absent metadata, shortened."""
 
 
 def json(text: str) -> Json:
@@ -58,6 +60,12 @@ def waits(task_id: str, blocker_id: str) -> c.AddDependency:
 def queued(task_id: str, run_id: str, at: int = NOW, **given: Any) -> Step:
     """Queue a run of a given id."""
     return Step(command=c.EnqueueRun(task_id=task_id, **given), run_id=run_id, at=at)
+
+
+def enqueued(**given: Any) -> RunEnqueued:
+    """Return the fact of a first run that was asked for without a body."""
+    usual = {"attempt": 1, "status": "queued", "task_status": "ready"}
+    return RunEnqueued(**{**usual, "request_hash": EMPTY_REQUEST, **given})
 
 
 def agent(session_id: str, command: c.Command, at: int = NOW) -> Step:
