@@ -7,7 +7,6 @@ tasks of their lineage are paused, and are found by ancestor, so that a pause co
 from collections import Counter
 from collections.abc import Iterator
 from heapq import merge
-from itertools import chain, repeat
 from typing import Final, TypeAlias
 
 from domain.task.state import Run, Task, TaskState
@@ -68,7 +67,8 @@ _COUNTED: Final[dict[str, str]] = {
     **dict.fromkeys(ACTIVE_CLAIM, ACTIVE),
     NEEDS_ATTENTION: NEEDS_ATTENTION,
 }
-_PAGES: Final = (4, 16, 64, 256)
+_FIRST_PAGE: Final = 4
+_LARGEST_PAGE: Final = 256
 _FACTS: Final = 8
 _PAUSED, _PAUSES = -2, -1
 
@@ -188,11 +188,11 @@ def _owner(owner: Owner | None) -> str:
 def _replace(before: Row | None, after: Row | None, rows: Rows, tally: _Tally) -> None:
     if before is not None:
         _count_queued(before, -1, tally)
+        if after is None:
+            rows.delete(BACKLOG, before[:1])
     if after is not None:
-        rows.put(BACKLOG, after)
         _count_queued(after, +1, tally)
-    elif before is not None:
-        rows.delete(BACKLOG, before[:1])
+        rows.put(BACKLOG, after)
 
 
 def _count_queued(row: Row, one: int, tally: _Tally) -> None:
@@ -243,9 +243,11 @@ def _owned_by(reader: Reader, query: ClaimQuery, owner: str) -> Iterator[Row]:
     if query.channel:
         wanted = (*wanted, query.channel)
     last: Row = (-_LARGEST_RANK, 0, "")
-    for size in chain(_PAGES, repeat(_PAGES[-1])):
+    size = _FIRST_PAGE
+    while True:
         page = reader.select(statement, (*wanted, *last, size))
         yield from page
         if len(page) < size:
             return
         last = page[-1][:3]
+        size = min(4 * size, _LARGEST_PAGE)

@@ -22,12 +22,17 @@ DEFAULT_BACKLOG_LIMIT: Final = 50
 MAX_BACKLOG_LIMIT: Final = 500
 
 
-def scheduler_status(reader: Reader, scheduler: SchedulerState, as_of: int) -> SchedulerStatus:
-    """Return whether claiming is stopped and how much waits and works; `as_of` ages the queue."""
+def scheduler_status(
+    reader: Reader, scheduler: SchedulerState, as_of: int, starved_after: int = STARVED_AFTER
+) -> SchedulerStatus:
+    """Return whether claiming is stopped and how much waits and works.
+
+    A run is starved when it was queued at least `starved_after` microseconds before `as_of`.
+    """
     counters = _counters(reader, "")
     starved = reader.select(
         "SELECT COUNT(*) FROM backlog WHERE paused = 0 AND queued_at <= ?",
-        (as_of - STARVED_AFTER,),
+        (as_of - starved_after,),
     )
     return SchedulerStatus(
         paused=scheduler.paused,

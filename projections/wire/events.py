@@ -74,9 +74,9 @@ _ENCODE: Final = msgspec.json.Encoder().encode
 def _render_of(hint: Any) -> _Render | None:
     if hint is Json:
         return without_secrets
-    for extra in getattr(hint, "__metadata__", ()):
-        if (extra.extra or {}).get("instant"):
-            return date_time
+    metadata = getattr(hint, "__metadata__", ())
+    if any("instant" in (meta.extra or {}) for meta in metadata):
+        return date_time
     return None
 
 
