@@ -1,0 +1,80 @@
+"""Access tokens: who may come in as soon as one token exists, and what each may do."""
+
+import hmac
+import re
+from collections.abc import Callable
+from hashlib import sha256
+from typing import Final, Protocol
+
+from api.operations import TokenScope
+from domain.recorded import OPS_STREAM
+from domain.registry import OpsState, TokenState
+from domain.world import State
+
+_BEARER: Final = re.compile(rb"[Bb]earer +(tl_([0-9a-f]{16})_[A-Za-z0-9_-]{43}) *")
+_NO_HASH: Final = f"sha256:{'0' * 64}"
+
+
+class UnauthorizedError(Exception):
+    """No usable access token came with the request."""
+
+
+class ForbiddenError(Exception):
+    """The access token does not allow this."""
+
+
+class States(Protocol):
+    """The part of the ledger that is asked here."""
+
+    def state(self, stream: str) -> State | None:
+        """Return the folded state of a stream."""
+
+
+def secret_hash(token: str) -> str:
+    """Return what is stored of a token: the hash of its whole text."""
+    return f"sha256:{sha256(token.encode()).hexdigest()}"
+
+
+class Access:
+    """Knows the tokens in force. Call `forget` after a commit that may have changed them.
+
+    `poll` notices commits of other processes; it leads to a call of `forget` in its turn.
+    """
+
+    def __init__(self, states: States, poll: Callable[[], None]) -> None:
+        """Read the tokens of the ledger."""
+        self._states = states
+        self._poll = poll
+        self._usable: dict[str, TokenState] = {}
+        self.forget()
+
+    @property
+    def required(self) -> bool:
+        """Whether requests need a token: one exists that is not revoked."""
+        return bool(self._usable)
+
+    def forget(self) -> None:
+        """Read the tokens again."""
+        state = self._states.state(OPS_STREAM)
+        tokens = state.tokens if isinstance(state, OpsState) else {}
+        self._usable = {token.id: token for token in tokens.values() if not token.revoked_at}
+
+    def authenticate(self, authorization: bytes | None) -> TokenState:
+        """Return the token a request carries; raises UnauthorizedError without a usable one."""
+        # Another process on the same file may have revoked it a moment ago.
+        self._poll()
+        found = _BEARER.fullmatch(authorization or b"")
+        if found is None:
+            raise UnauthorizedError("an access token is required: Authorization: Bearer tl_…")
+        token = self._usable.get(found[2].decode())
+        expected = token.secret_hash if token else _NO_HASH
+        if not hmac.compare_digest(expected, secret_hash(found[1].decode())) or token is None:
+            raise UnauthorizedError("the access token is unknown or revoked")
+        return token
+
+
+def allow(token: TokenState, scope: TokenScope) -> None:
+    """Let a token with this scope pass; raises ForbiddenError."""
+    if scope not in token.scopes and "admin" not in token.scopes:
+        granted = ", ".join(token.scopes)
+        raise ForbiddenError(f"the access token needs scope {scope}; it has {granted}")

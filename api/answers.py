@@ -1,0 +1,111 @@
+"""What handlers return, and how it goes out: precomputed headers, one body or many chunks."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from http import HTTPStatus
+from typing import Any, Final, TypeAlias
+
+from msgspec import Struct
+
+from api.errors import error_body
+
+Headers: TypeAlias = tuple[tuple[bytes, bytes], ...]
+
+SECURITY: Final[Headers] = (
+    (b"x-content-type-options", b"nosniff"),
+    (b"referrer-policy", b"no-referrer"),
+)
+CROSS_ORIGIN: Final[Headers] = (
+    (b"access-control-allow-headers", b"Content-Type, Last-Event-ID, Accept"),
+    (b"access-control-allow-methods", b"GET, POST, PUT, PATCH, DELETE, OPTIONS"),
+    (
+        b"access-control-expose-headers",
+        b"Content-Type, Last-Event-ID, x-vercel-ai-ui-message-stream",
+    ),
+    (b"vary", b"Origin"),
+)
+NO_STORE: Final = (b"cache-control", b"no-store")
+JSON_TYPE: Final = (b"content-type", b"application/json")
+TEXT_TYPE: Final = (b"content-type", b"text/plain")
+REPLAYED: Final[Headers] = ((b"idempotent-replayed", b"true"),)
+RETRY: Final[Headers] = ((b"retry-after", b"1"),)
+
+_BASE: Final = [*SECURITY, *CROSS_ORIGIN, NO_STORE]
+_JSON: Final = [*_BASE, JSON_TYPE]
+
+
+class Answer(Struct, frozen=True):
+    """A whole answer. `content_type` is left out of answers without a body."""
+
+    status: int
+    body: bytes = b""
+    headers: Headers = ()
+    content_type: tuple[bytes, bytes] = JSON_TYPE
+
+
+class Stream(Struct, frozen=True):
+    """An answer that goes out in chunks; `headers` replace all but the security headers."""
+
+    chunks: AsyncIterator[bytes]
+    headers: Headers = (JSON_TYPE, NO_STORE)
+
+
+NOT_FOUND_PAGE: Final = Answer(404, b"404 page not found", content_type=TEXT_TYPE)
+NO_CONTENT: Final = Answer(204)
+TOO_LARGE: Final = Answer(413, error_body(413, "request body too large"))
+
+
+def refusal(status: int, text: str, headers: Headers = ()) -> Answer:
+    """Return a JSON refusal."""
+    return Answer(status, error_body(status, text), headers)
+
+
+async def send_answer(answer: Answer, send: Any, extra: Headers = ()) -> None:
+    """Send a whole answer."""
+    body = answer.body
+    if answer.content_type is JSON_TYPE and body:
+        headers = [*_JSON, (b"content-length", b"%d" % len(body))]
+    elif body:
+        headers = [*_BASE, answer.content_type, (b"content-length", b"%d" % len(body))]
+    elif answer.status == HTTPStatus.NO_CONTENT:
+        headers = [*_BASE]
+    else:
+        headers = [*_BASE, (b"content-length", b"0")]
+    if answer.headers or extra:
+        headers += [*answer.headers, *extra]
+    await send({"type": "http.response.start", "status": answer.status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})
+
+
+async def send_stream(stream: Stream, receive: Any, send: Any, extra: Headers = ()) -> None:
+    """Send chunks until they end or the client leaves; the iterator is closed in any case."""
+    pump = asyncio.create_task(_pump(stream, send, extra))
+    watch = asyncio.create_task(until_disconnected(receive))
+    try:
+        await asyncio.wait({pump, watch}, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        finished = pump.done()
+        pump.cancel()
+        watch.cancel()
+        await asyncio.gather(pump, watch, return_exceptions=True)
+    if finished:
+        pump.result()
+
+
+async def _pump(stream: Stream, send: Any, extra: Headers) -> None:
+    headers = [*SECURITY, *CROSS_ORIGIN, *stream.headers, *extra]
+    try:
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        async for chunk in stream.chunks:
+            await send({"type": "http.response.body", "body": chunk, "more_body": True})
+        await send({"type": "http.response.body", "body": b""})
+    finally:
+        close = getattr(stream.chunks, "aclose", None)
+        if close is not None:
+            await close()
+
+
+async def until_disconnected(receive: Any) -> None:
+    """Return when the client has gone, throwing away what it still sends."""
+    while (await receive())["type"] != "http.disconnect":
+        pass

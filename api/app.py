@@ -1,0 +1,247 @@
+"""The application: one table of operations behind guards, everything else through Starlette."""
+
+import logging
+import traceback
+from collections.abc import AsyncIterator, Iterable, Mapping
+from contextlib import asynccontextmanager
+from typing import Any, Final
+
+from starlette.applications import Starlette
+from starlette.datastructures import MutableHeaders
+from starlette.requests import ClientDisconnect
+from starlette.responses import PlainTextResponse
+from starlette.routing import BaseRoute
+from starlette.types import Message, Receive, Scope, Send
+
+from api.access import ForbiddenError, UnauthorizedError, allow
+from api.answers import (
+    CROSS_ORIGIN,
+    NO_CONTENT,
+    NO_STORE,
+    RETRY,
+    SECURITY,
+    TOO_LARGE,
+    Answer,
+    Headers,
+    Stream,
+    refusal,
+    send_answer,
+    send_stream,
+)
+from api.call import BodyTooLargeError, Call, Prepared
+from api.errors import error_body, phrase_of, status_of
+from api.identity import caller_of
+from api.openapi import document
+from api.parsing import MAX_BODY
+from api.redaction import redact_text
+from api.routes import OPERATIONS
+from api.routing import Router
+from api.services import Services
+from domain.errors import DomainError
+from domain.registry import TokenState
+from replay.errors import StoreUnavailableError
+
+_LOG: Final = logging.getLogger("taskledger")
+_CHALLENGE: Final[Headers] = ((b"www-authenticate", b"Bearer"),)
+_SAFE: Final = frozenset({"GET", "HEAD"})
+TOKEN_KEY: Final = "taskledger.token"
+
+Found = tuple[Prepared, list[str]] | None
+
+
+class RefusedError(Exception):
+    """The request is answered at the door."""
+
+    def __init__(self, answer: Answer) -> None:
+        """Keep the answer."""
+        self.answer = answer
+        super().__init__(answer.status)
+
+
+class Application(Starlette):
+    """Lets requests in, finds the operation, and turns what comes back into an answer.
+
+    Operations are found here, without middleware; other routes go through Starlette with the same
+    guards in front. The token a request was let in with is `scope["taskledger.token"]`.
+    """
+
+    def __init__(self, services: Services, extra_routes: Iterable[BaseRoute] = ()) -> None:
+        """Build the tables once."""
+        super().__init__(routes=[*extra_routes], lifespan=_lifespan)
+        self.router.default = _not_found
+        self.state.services = services
+        services.document = document(OPERATIONS)
+        self._services = services
+        self._guard = services.guard
+        self._access = services.access
+        self._router = Router(map(Prepared, OPERATIONS))
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        if scope["type"] != "http":
+            await super().__call__(scope, receive, send)
+            return
+        headers = dict(scope["headers"])
+        origin = headers.get(b"origin")
+        extra = ((b"access-control-allow-origin", origin),) if origin else ()
+        found: Found = None
+        try:
+            found = self._find(scope)
+            token = self._let_in(scope, headers, found)
+            if found is None:
+                scope[TOKEN_KEY] = token
+                await self._pass_on(scope, receive, send, extra)
+                return
+            answer = await self._operate(found, scope, receive, headers, token)
+        except ClientDisconnect:
+            return
+        except Exception as error:
+            answer = _refused(error, found)
+        if isinstance(answer, Stream):
+            await _send_stream(answer, receive, send, extra)
+        else:
+            await send_answer(answer, send, extra)
+
+    def _find(self, scope: Scope) -> Found:
+        method, path = scope["method"], scope["raw_path"].decode("latin-1")
+        found = self._router.find(method, path)
+        if found is not None:
+            return found
+        if method == "HEAD" and not path.startswith("/api/"):
+            return self._router.find("GET", path)
+        if path.endswith("/") and self._router.find(method, path[:-1]) is not None:
+            location = path[:-1].encode("latin-1")
+            if scope["query_string"]:
+                location += b"?" + scope["query_string"]
+            status = 301 if method == "GET" else 307
+            raise RefusedError(Answer(status, headers=((b"location", location),)))
+        return None
+
+    def _let_in(
+        self, scope: Scope, headers: Mapping[bytes, bytes], found: Found
+    ) -> TokenState | None:
+        """Return the access token of the request, if any is needed; raises what refuses it."""
+        origin = headers.get(b"origin")
+        if origin and not self._guard.admits_origin(origin, headers, scope["scheme"]):
+            raise RefusedError(refusal(403, "origin not allowed"))
+        if scope["method"] == "OPTIONS":
+            raise RefusedError(NO_CONTENT)
+        if not self._access.required:
+            if not self._guard.admits_host(headers.get(b"host")):
+                raise RefusedError(refusal(403, "host not allowed"))
+            return None
+        operation = found[0].operation if found else None
+        if operation is not None and operation.public:
+            return None
+        token = self._access.authenticate(headers.get(b"authorization"))
+        if operation is not None:
+            allow(token, operation.scope)
+        else:
+            allow(token, "task:read" if scope["method"] in _SAFE else "task:write")
+        return token
+
+    async def _operate(
+        self,
+        found: tuple[Prepared, list[str]],
+        scope: Scope,
+        receive: Receive,
+        headers: Mapping[bytes, bytes],
+        token: TokenState | None,
+    ) -> Answer | Stream:
+        prepared, values = found
+        operation = prepared.operation
+        if int(headers.get(b"content-length", 0)) > MAX_BODY:
+            return TOO_LARGE
+        caller = caller_of(
+            headers,
+            token,
+            self._services.ledger,
+            agent_required=operation.agent,
+            may_register=operation.registers_session,
+        )
+        call = Call(
+            services=self._services,
+            prepared=prepared,
+            scope=scope,
+            receive=receive,
+            headers=headers,
+            values=values,
+            caller=caller,
+        )
+        return await operation.handle(call)
+
+    async def _pass_on(self, scope: Scope, receive: Receive, send: Send, extra: Headers) -> None:
+        """Let Starlette answer, with our headers; its own error answer is kept."""
+
+        own = (NO_STORE,) if scope["path"].startswith("/api/") else ()
+
+        async def send_with_headers(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(raw=list(message.get("headers", ())))
+                for name, value in (*SECURITY, *CROSS_ORIGIN, *own, *extra):
+                    headers.setdefault(name.decode(), value.decode("latin-1"))
+                message = {**message, "headers": headers.raw}
+            await send(message)
+
+        try:
+            await super().__call__(scope, receive, send_with_headers)
+        except Exception as error:
+            # Starlette has answered already.
+            log_failure(error)
+
+
+def create_app(services: Services, extra_routes: Iterable[BaseRoute] = ()) -> Application:
+    """Return the application over these services; it starts and stops their background work."""
+    return Application(services, extra_routes)
+
+
+@asynccontextmanager
+async def _lifespan(app: Starlette) -> AsyncIterator[None]:
+    services: Services = app.state.services
+    await services.start()
+    try:
+        yield
+    finally:
+        await services.stop()
+
+
+async def _not_found(scope: Scope, receive: Receive, send: Send) -> None:
+    if scope["type"] == "http":
+        await PlainTextResponse("404 page not found", 404)(scope, receive, send)
+
+
+def _refused(error: Exception, found: Found) -> Answer:
+    """Return the answer to what went wrong; the unexpected is logged and told to nobody."""
+    match error:
+        case RefusedError():
+            return error.answer
+        case DomainError():
+            status = status_of(error, found[0].operation.statuses if found else ())
+            return Answer(status, error_body(status, error.text, error.diagnostic))
+        case BodyTooLargeError():
+            return TOO_LARGE
+        case UnauthorizedError():
+            return refusal(401, str(error), _CHALLENGE)
+        case ForbiddenError():
+            return refusal(403, str(error))
+        case StoreUnavailableError():
+            _LOG.error("store unavailable: %s", redact_text(str(error)))
+            return refusal(503, phrase_of(503), RETRY)
+        case _:
+            log_failure(error)
+            return refusal(500, phrase_of(500))
+
+
+async def _send_stream(answer: Stream, receive: Receive, send: Send, extra: Headers) -> None:
+    try:
+        await send_stream(answer, receive, send, extra)
+    except Exception as error:
+        # The status is out already: the broken-off body tells the client.
+        log_failure(error)
+        raise ConnectionAbortedError("the answer could not be finished") from None
+
+
+def log_failure(error: BaseException) -> None:
+    """Log an unexpected error with its traceback, without secrets."""
+    lines: Any = traceback.format_exception(error)
+    _LOG.error("unexpected error\n%s", redact_text("".join(lines)))

@@ -1,0 +1,189 @@
+"""Request bodies of the task API."""
+
+from typing import Annotated, TypeAlias
+
+import msgspec
+from msgspec import Struct
+
+from api.parsing import Body, SignedInt64, no_json, one_of
+from domain.values import (
+    ApprovalPolicy,
+    DependencyKind,
+    Json,
+    OwnerKind,
+    Priority,
+    Scope,
+)
+
+Text: TypeAlias = str | None
+Raw: TypeAlias = Json
+PriorityText: TypeAlias = Annotated[str, one_of(Priority)] | None
+PolicyText: TypeAlias = Annotated[str, one_of(ApprovalPolicy)] | None
+
+
+class Owner(Struct, frozen=True, kw_only=True):
+    """Whom a task shall belong to."""
+
+    kind: Annotated[str, one_of(OwnerKind)] | None = None
+    ref: str | None = None
+
+
+class TaskCreateRequest(Body, frozen=True, kw_only=True):
+    """A task to create."""
+
+    REQUIRED = ("scope", "title")
+    NULLABLE = ("max_attempts", "owner")
+    id: Text = None
+    identifier: Text = None
+    scope: Annotated[str, one_of(Scope)] | None = None
+    workspace: Text = None
+    title: Text = None
+    description: Text = None
+    network_channel: Text = None
+    priority: PriorityText = None
+    max_attempts: SignedInt64 | None = None
+    auto_enqueue_on_ready: bool | None = None
+    draft: bool | None = None
+    approval_policy: PolicyText = None
+    owner: Owner | None = None
+    metadata: Raw = msgspec.field(default_factory=no_json)
+
+
+class UpdateTaskRequest(Body, frozen=True, kw_only=True):
+    """Fields of a task to change; what is absent stays."""
+
+    NULLABLE = (
+        "title",
+        "description",
+        "max_attempts",
+        "auto_enqueue_on_ready",
+        "network_channel",
+        "owner",
+    )
+    title: Text = None
+    description: Text = None
+    priority: PriorityText = None
+    max_attempts: SignedInt64 | None = None
+    auto_enqueue_on_ready: bool | None = None
+    approval_policy: PolicyText = None
+    metadata: Raw = msgspec.field(default_factory=no_json)
+    network_channel: Text = None
+    owner: Owner | None = None
+    clear_owner: bool | None = None
+
+
+class TaskExecutionRequest(Body, frozen=True, kw_only=True):
+    """How to queue a run."""
+
+    idempotency_key: Text = None
+    network_channel: Text = None
+    metadata: Raw = msgspec.field(default_factory=no_json)
+
+
+class ReasonMetadataRequest(Body, frozen=True, kw_only=True):
+    """Why, and anything else to keep with the event."""
+
+    reason: Text = None
+    metadata: Raw = msgspec.field(default_factory=no_json)
+
+
+class RequiredReasonRequest(ReasonMetadataRequest, frozen=True, kw_only=True):
+    """Why; the operation needs to know."""
+
+    REQUIRED = ("reason",)
+
+
+class ReasonRequest(Body, frozen=True, kw_only=True):
+    """Why."""
+
+    reason: Text = None
+
+
+class MetadataRequest(Body, frozen=True, kw_only=True):
+    """Anything to keep with the event."""
+
+    metadata: Raw = msgspec.field(default_factory=no_json)
+
+
+class AddTaskDependencyRequest(Body, frozen=True, kw_only=True):
+    """Which task to wait for."""
+
+    REQUIRED = ("depends_on_task_id",)
+    depends_on_task_id: Text = None
+    kind: Annotated[str, one_of(DependencyKind)] | None = None
+
+
+class IdempotencyRequest(Body, frozen=True, kw_only=True):
+    """The caller's key for a retried call."""
+
+    idempotency_key: Text = None
+
+
+class StartRunRequest(IdempotencyRequest, frozen=True, kw_only=True):
+    """Which session works on the run (added member); the bound or a new one when absent."""
+
+    session_id: Text = None
+
+
+class AttachTaskRunSessionRequest(Body, frozen=True, kw_only=True):
+    """Which session to bind."""
+
+    REQUIRED = ("session_id",)
+    session_id: Text = None
+
+
+class CompleteRunRequest(Body, frozen=True, kw_only=True):
+    """What came out."""
+
+    result: Raw = msgspec.field(default_factory=no_json)
+
+
+class FailRunRequest(Body, frozen=True, kw_only=True):
+    """What went wrong."""
+
+    REQUIRED = ("error",)
+    error: Text = None
+    metadata: Raw = msgspec.field(default_factory=no_json)
+
+
+class ClaimNextAgentTaskRequest(Body, frozen=True, kw_only=True):
+    """What the session can take, and whether it waits for work."""
+
+    workspace_id: Text = None
+    required_capabilities: tuple[str, ...] | None = None
+    priority_min: SignedInt64 | None = None
+    lease_seconds: SignedInt64 | None = None
+    wait: bool | None = None
+    idempotency_key: Text = None
+
+
+class HeartbeatAgentTaskRunRequest(Body, frozen=True, kw_only=True):
+    """For how long to extend the lease."""
+
+    lease_seconds: SignedInt64 | None = None
+
+
+class DrainSchedulerRequest(Body, frozen=True, kw_only=True):
+    """Why, and how long to wait for the active claims to end; 60 seconds when absent."""
+
+    NULLABLE = ("timeout_seconds",)
+    reason: Text = None
+    timeout_seconds: SignedInt64 | None = None
+
+
+class RegisterSessionRequest(Body, frozen=True, kw_only=True):
+    """An agent session; `workspace` is an id, a name or a path."""
+
+    REQUIRED = ("agent_name",)
+    agent_name: Text = None
+    workspace: Text = None
+    channel: Text = None
+    name: Text = None
+    capabilities: tuple[str, ...] | None = None
+
+
+class RegisterWorkspaceRequest(Body, frozen=True, kw_only=True):
+    """A workspace; it answers to its id, name or path."""
+
+    name: Text = None
+    path: Text = None

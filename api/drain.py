@@ -1,0 +1,64 @@
+"""The drain: stop claiming, then wait until what is claimed has ended."""
+
+import asyncio
+from typing import Final
+
+from api.call import Call
+from api.replies import DrainSchedulerResponse
+from domain.commands import EndDrain, StartDrain
+from domain.errors import ValidationError
+from projections.queries.scheduler import active_claims
+from projections.wire import date_time
+
+DEFAULT_TIMEOUT: Final = 60
+MAX_TIMEOUT: Final = 86_400
+
+
+async def drain(call: Call, reason: str, timeout_seconds: int | None) -> DrainSchedulerResponse:
+    """Return how a drain ended; it goes on when the caller leaves.
+
+    No timeout means 60 seconds, 0 one look. Raises ValidationError for an unusable timeout.
+    """
+    timeout = DEFAULT_TIMEOUT if timeout_seconds is None else timeout_seconds
+    if timeout > MAX_TIMEOUT:
+        raise ValidationError(f"scheduler.timeout_seconds must be <= {MAX_TIMEOUT}: {timeout}")
+    task = asyncio.create_task(_drain(call, reason, timeout))
+    call.services.keep(task)
+    return await asyncio.shield(task)
+
+
+async def _drain(call: Call, reason: str, timeout: int) -> DrainSchedulerResponse:
+    services = call.services
+    started_at = services.clock()
+    await call.submit(
+        StartDrain(
+            reason=reason,
+            timeout_seconds=timeout,
+            active_claims=active_claims(services.ledger.reader),
+        )
+    )
+    remaining = await _wait_for_claims(call, timeout)
+    await call.submit(
+        EndDrain(completed=not remaining, timed_out=remaining > 0, remaining_claims=remaining)
+    )
+    return DrainSchedulerResponse(
+        scheduler=services.scheduler_status(),
+        completed=not remaining,
+        timed_out=remaining > 0,
+        remaining_claims=remaining,
+        started_at=date_time(started_at),
+        completed_at=date_time(services.clock()),
+    )
+
+
+async def _wait_for_claims(call: Call, timeout: int) -> int:
+    """Return how many claims are left when there are none or the time is over."""
+    services = call.services
+    loop = asyncio.get_running_loop()
+    deadline = loop.time() + timeout
+    while True:
+        remaining = active_claims(services.ledger.reader)
+        left = deadline - loop.time()
+        if not remaining or left <= 0 or services.stopping.is_set():
+            return remaining
+        await services.signal.wait(min(left, services.settings.drain_poll_seconds))

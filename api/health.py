@@ -1,0 +1,42 @@
+"""Whether the server can do its work."""
+
+import sqlite3
+from typing import TYPE_CHECKING
+
+from replay.errors import StoreUnavailableError, is_busy
+
+if TYPE_CHECKING:
+    from api.services import Services
+
+
+def obstacles(services: "Services") -> tuple[str, ...]:
+    """Return why the server is not ready, one sentence each; nothing when it is."""
+    found = []
+    if services.stopping.is_set():
+        found.append("the server is shutting down")
+    if not _readable(services):
+        found.append("the store cannot be read")
+    if not _writable(services):
+        found.append("the store cannot be written")
+    return tuple(found)
+
+
+def _readable(services: "Services") -> bool:
+    try:
+        services.ledger.reader.select("SELECT 1")
+    except (StoreUnavailableError, sqlite3.Error):
+        return False
+    return True
+
+
+def _writable(services: "Services") -> bool:
+    """Whether the write lock can be had; while somebody has it, somebody writes."""
+    writer = services.ledger.writer
+    try:
+        if writer.connection.in_transaction:
+            return True
+        writer.begin()
+    except sqlite3.Error as error:
+        return is_busy(error)
+    writer.rollback()
+    return True

@@ -1,0 +1,56 @@
+"""What an operation of the API is: the one description behind handlers and OpenAPI document."""
+
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
+
+from msgspec import Struct
+
+from api.errors import ErrorBody
+from api.parsing import Body, Query
+
+if TYPE_CHECKING:
+    from api.answers import Answer, Stream
+    from api.call import Call
+
+TokenScope = Literal["task:read", "task:write", "admin"]
+Handler: TypeAlias = Callable[["Call"], Awaitable["Answer | Stream"]]
+
+READ: Final = (404, 422)
+WRITE: Final = (404, 409, 422)
+
+JSON: Final = "application/json"
+EVENTS: Final = "text/event-stream"
+
+
+class Operation(Struct, frozen=True, kw_only=True):
+    """One method of one path.
+
+    `statuses` are the refusals that belong to the operation; those of the transport (401, 403, 413,
+    500, 503) are added where the document is made. An empty body is refused when it is
+    `body_required`; the document asks for one when it is `body_expected`. `labels` name the path's
+    values in refusals. An `agent` operation needs the agent headers, a `public` one no token.
+    """
+
+    method: str
+    path: str
+    operation_id: str
+    summary: str
+    tag: str
+    handle: Handler
+    action: str = ""
+    scope: TokenScope = "task:read"
+    body: type[Body] | None = None
+    body_required: bool = False
+    body_expected: bool = True
+    what: str = ""
+    query: type[Query] | None = None
+    success: int = 200
+    empty_success: int = 0
+    reply: Any = None
+    media_type: str = JSON
+    statuses: tuple[int, ...] = READ
+    refusal: Any = ErrorBody
+    labels: tuple[str, ...] = ()
+    agent: bool = False
+    registers_session: bool = False
+    public: bool = False

@@ -1,0 +1,65 @@
+"""Query parameters of the task API."""
+
+from api.parsing import Int32, Int64, Query, SignedInt32
+from domain.values import ApprovalState, OwnerKind, Priority, RunStatus, Scope, TaskStatus
+
+
+class ListTasksQuery(Query, frozen=True, kw_only=True):
+    """Which tasks to list; `query` is a part of the title or identifier, 0 means no limit."""
+
+    scope: Scope | None = None
+    workspace: str = ""
+    status: TaskStatus | None = None
+    priority: Priority | None = None
+    include_drafts: bool = False
+    approval_state: ApprovalState | None = None
+    owner_kind: OwnerKind | None = None
+    owner_ref: str = ""
+    parent_task_id: str = ""
+    network_channel: str = ""
+    query: str = ""
+    limit: Int32 = 0
+
+
+class ListRunsQuery(Query, frozen=True, kw_only=True):
+    """Which runs of a task to list; 0 means no limit."""
+
+    status: RunStatus | None = None
+    session_id: str = ""
+    limit: Int32 = 0
+
+
+class TimelineQuery(Query, frozen=True, kw_only=True):
+    """Which part of a timeline; 0 means from the start, and no limit."""
+
+    after_sequence: Int64 = 0
+    limit: Int32 = 0
+
+
+class StreamQuery(Query, frozen=True, kw_only=True):
+    """Where a stream starts: behind this sequence."""
+
+    after_sequence: Int64 = 0
+
+
+class LedgerStreamQuery(StreamQuery, frozen=True, kw_only=True):
+    """Which events of the whole ledger: of these types, this workspace, this actor."""
+
+    type: tuple[str, ...] = ()
+    workspace: str = ""
+    actor: str = ""
+
+
+class LedgerTimelineQuery(LedgerStreamQuery, frozen=True, kw_only=True):
+    """A page of the ledger; 0 means no limit."""
+
+    limit: Int32 = 0
+
+
+class BacklogQuery(Query, frozen=True, kw_only=True):
+    """Which waiting runs to show; a limit of 0 or less means 50, and 500 is the most."""
+
+    limit: SignedInt32 = 0
+    scope: Scope | None = None
+    workspace: str = ""
+    include_paused: bool = False

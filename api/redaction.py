@@ -1,0 +1,21 @@
+"""Keeps secrets out of everything that leaves the process as text."""
+
+import re
+from typing import Final
+
+_CLAIM: Final = re.compile(rb"agh_claim_[A-Za-z0-9_-]+")
+_ACCESS: Final = re.compile(rb"tl_([0-9a-f]{16})_[A-Za-z0-9_-]+")
+
+
+def redact(text: bytes) -> bytes:
+    """Return the text with claim tokens and access tokens masked."""
+    if b"agh_claim_" in text:
+        text = _CLAIM.sub(b"agh_claim_[REDACTED]", text)
+    if b"tl_" in text:
+        text = _ACCESS.sub(rb"tl_\1_[REDACTED]", text)
+    return text
+
+
+def redact_text(text: str) -> str:
+    """Return the text with claim tokens and access tokens masked."""
+    return redact(text.encode("utf-8", "replace")).decode()

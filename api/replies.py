@@ -1,0 +1,172 @@
+"""The answers of the task API, named as in the published contract."""
+
+from msgspec import Struct
+
+from projections.wire import (
+    CoordinationChannel,
+    DateTime,
+    LedgerItem,
+    Run,
+    RunDetail,
+    RunLease,
+    SchedulerBacklog,
+    SchedulerStatus,
+    Session,
+    Task,
+    TaskDetail,
+    TaskReference,
+    TaskSummary,
+    TaskTree,
+    TimelineItem,
+    Workspace,
+)
+
+
+class TaskResponse(Struct, frozen=True):
+    """A task."""
+
+    task: Task
+
+
+class TaskDetailResponse(Struct, frozen=True):
+    """A task with everything about it."""
+
+    task: TaskDetail
+
+
+class TaskExecutionResponse(Struct, frozen=True):
+    """A task and its queued run."""
+
+    task: Task
+    run: Run
+
+
+class ListTasksResponse(Struct, frozen=True):
+    """Tasks, the latest activity first."""
+
+    tasks: tuple[TaskSummary, ...]
+
+
+class GetTaskTreeResponse(Struct, frozen=True):
+    """A task and everything below it."""
+
+    tree: TaskTree
+
+
+class ListTaskRunsResponse(Struct, frozen=True):
+    """Runs of a task, the newest first."""
+
+    runs: tuple[Run, ...]
+
+
+class RunResponse(Struct, frozen=True):
+    """A run."""
+
+    run: Run
+
+
+class GetTaskRunResponse(Struct, frozen=True):
+    """A run with everything about it."""
+
+    run: RunDetail
+
+
+class GetTaskTimelineResponse(Struct, frozen=True):
+    """Events of a task, the oldest first."""
+
+    timeline: tuple[TimelineItem, ...]
+
+
+class LedgerTimelineResponse(Struct, frozen=True):
+    """Events of the whole ledger, the oldest first.
+
+    `next_after` is where the next page starts, also when nothing matched; `head` is the last
+    sequence of the ledger when the page was read.
+    """
+
+    timeline: tuple[LedgerItem, ...]
+    next_after: int
+    head: int
+
+
+class LedgerStreamEvent(Struct, frozen=True):
+    """What one message of the stream of the whole ledger carries."""
+
+    sequence: int
+    type: str
+    timeline: LedgerItem
+
+
+class AgentClaim(Struct, frozen=True, omit_defaults=True):
+    """What a session has claimed."""
+
+    task: TaskReference
+    run: Run
+    lease: RunLease
+    coordination_channel: CoordinationChannel | None = None
+
+
+class ClaimNextAgentTaskResponse(Struct, frozen=True):
+    """A claim."""
+
+    claim: AgentClaim
+
+
+class LeaseResponse(Struct, frozen=True):
+    """A lease."""
+
+    lease: RunLease
+
+
+class SchedulerResponse(Struct, frozen=True):
+    """How the scheduler stands."""
+
+    scheduler: SchedulerStatus
+
+
+class GetSchedulerBacklogResponse(Struct, frozen=True):
+    """The runs that wait."""
+
+    backlog: SchedulerBacklog
+
+
+class DrainSchedulerResponse(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """How a drain ended."""
+
+    scheduler: SchedulerStatus
+    completed: bool
+    timed_out: bool = False
+    remaining_claims: int
+    started_at: DateTime
+    completed_at: DateTime
+
+
+class SessionResponse(Struct, frozen=True):
+    """An agent session."""
+
+    session: Session
+
+
+class ListSessionsResponse(Struct, frozen=True):
+    """Agent sessions."""
+
+    sessions: tuple[Session, ...]
+
+
+class WorkspaceResponse(Struct, frozen=True):
+    """A workspace."""
+
+    workspace: Workspace
+
+
+class ListWorkspacesResponse(Struct, frozen=True):
+    """Workspaces."""
+
+    workspaces: tuple[Workspace, ...]
+
+
+class Health(Struct, frozen=True):
+    """Whether the server can do its work; `reasons` says why not."""
+
+    status: str
+    reasons: tuple[str, ...] = ()

@@ -1,0 +1,17 @@
+"""Every operation of the API, in the order of the document."""
+
+from typing import Final
+
+from api.operations import Operation
+from api.routes import agent, feed, pages, registry, runs, scheduler, task_reads, tasks
+
+OPERATIONS: Final[tuple[Operation, ...]] = (
+    *tasks.OPERATIONS,
+    *task_reads.OPERATIONS,
+    *runs.OPERATIONS,
+    *agent.OPERATIONS,
+    *scheduler.OPERATIONS,
+    *feed.OPERATIONS,
+    *registry.OPERATIONS,
+    *pages.OPERATIONS,
+)

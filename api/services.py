@@ -1,0 +1,199 @@
+"""The composition root: everything a server is made of, and what it does by itself."""
+
+import asyncio
+import logging
+import os
+import time
+from collections.abc import Callable, Coroutine
+from typing import Any, Final
+
+from api.access import Access
+from api.guard import Guard
+from api.settings import Settings
+from api.waiting import ClaimQueue, CommitSignal
+from domain.commands import ExpireLeases
+from domain.decide import decide
+from domain.errors import DomainError
+from domain.instants import SECOND
+from domain.recorded import SCHEDULER_STREAM
+from domain.registry import SchedulerState
+from domain.values import (
+    BOOT_ACTOR,
+    BOOT_ORIGIN,
+    SCHEDULER_ACTOR,
+    SCHEDULER_ORIGIN,
+    Actor,
+    Origin,
+)
+from domain.world import ClaimQuery, Context, Policy, State, World
+from projections.backlog import claimable_runs
+from projections.catalog import PROJECTORS
+from projections.lookup import Lookup
+from projections.queries.scheduler import scheduler_status
+from projections.rows import Reader
+from projections.wire import SchedulerStatus
+from replay.committer import Commit, Committer
+from replay.errors import StoreUnavailableError
+from replay.feed import FEED_TABLE, Hub
+from replay.ledger import Ledger
+
+Clock = Callable[[], int]
+NewId = Callable[[str], str]
+
+_LOG: Final = logging.getLogger("taskledger")
+_FOREIGN_POLL_SECONDS: Final = 1.0
+_TYPE, _WORKSPACE = 3, 4
+
+
+def now() -> int:
+    """Return the time in microseconds since the epoch."""
+    return time.time_ns() // 1000
+
+
+def new_id(prefix: str) -> str:
+    """Return a fresh id: the prefix and 16 hexadecimal digits."""
+    return f"{prefix}-{os.urandom(8).hex()}"
+
+
+class LedgerWorld(Lookup):
+    """What deciding looks at: folded states, and the lookups over the writer's rows."""
+
+    def __init__(self, state_of: Callable[[str], State | None], reader: Reader) -> None:
+        """Join states and rows."""
+        super().__init__(reader)
+        self.state = state_of
+
+    def claimable_runs(self, query: ClaimQuery) -> Any:
+        """Yield (task id, run id) in claim order."""
+        return claimable_runs(self._reader, query)
+
+
+def world_of(state_of: Callable[[str], State | None], reader: Reader) -> World:
+    """Return the world over these states and rows."""
+    return LedgerWorld(state_of, reader)
+
+
+class Services:
+    """The parts of one server. `start` and `stop` belong to its event loop."""
+
+    def __init__(self, settings: Settings, clock: Clock, new_id: NewId) -> None:
+        """Open the store; raises StoreOpenError or OSError when that is impossible."""
+        self.settings = settings
+        self.clock = clock
+        self.new_id = new_id
+        self.policy = Policy(
+            max_lease_expiries=settings.max_lease_expiries,
+            default_lease_seconds=settings.lease_seconds,
+            strict_sessions=settings.strict_sessions,
+        )
+        self.ledger = Ledger({"SQLITE_DBNAME": settings.sqlite_path})
+        self.hub = Hub(self.ledger.head)
+        self.claims = ClaimQueue()
+        self.signal = CommitSignal()
+        self.committer = Committer(
+            self.ledger,
+            PROJECTORS,
+            decide,
+            world_of,
+            clock,
+            on_commit=(self.hub.publish, self._notice),
+        )
+        self.access = Access(self.ledger, self.committer.poll)
+        self.guard = Guard(settings.host, settings.port, settings.allowed_hosts)
+        self.stopping = asyncio.Event()
+        self.bells: set[asyncio.Event] = set()
+        self.document = b""
+        self._tasks: set[asyncio.Task[Any]] = set()
+
+    def scheduler_status(self) -> SchedulerStatus:
+        """Return how the scheduler stands now."""
+        state = self.ledger.state(SCHEDULER_STREAM)
+        scheduler = state if isinstance(state, SchedulerState) else SchedulerState()
+        starved_after = self.settings.starvation_seconds * SECOND
+        return scheduler_status(self.ledger.reader, scheduler, self.clock(), starved_after)
+
+    def context(self, actor: Actor, origin: Origin) -> Context:
+        """Return the context of a command that comes from no request."""
+        return Context(
+            actor=actor,
+            origin=origin,
+            now=self.clock(),
+            command_id=self.new_id("cmd"),
+            new_id=self.new_id,
+            policy=self.policy,
+        )
+
+    def recover(self) -> None:
+        """Take back every lease that ran out while nobody served the store."""
+        self.committer.execute(
+            ExpireLeases(reason="orphaned_on_boot"), self.context(BOOT_ACTOR, BOOT_ORIGIN)
+        )
+
+    async def start(self) -> None:
+        """Recover, then begin the background work."""
+        self.recover()
+        self.keep(asyncio.create_task(self._every(self.settings.sweep_seconds, self._sweep)))
+        self.keep(asyncio.create_task(self._every(_FOREIGN_POLL_SECONDS, self._poll)))
+
+    def keep(self, task: "asyncio.Task[Any]") -> None:
+        """Keep a task alive until it ends or the server stops."""
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    def begin_stop(self) -> None:
+        """Let streams and waiting requests end."""
+        self.stopping.set()
+        for bell in self.bells:
+            bell.set()
+        self.claims.wake_all()
+        self.signal.notice()
+
+    async def stop(self) -> None:
+        """End the background work and wait until everything accepted is committed."""
+        self.begin_stop()
+        for task in list(self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self.committer.close()
+
+    def close(self) -> None:
+        """Close the store."""
+        self.ledger.close()
+
+    async def _every(self, seconds: float, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        while True:
+            await asyncio.sleep(seconds)
+            try:
+                await work()
+            except (DomainError, StoreUnavailableError) as error:
+                _LOG.warning("background work failed, next try in %g s: %s", seconds, error)
+
+    async def _sweep(self) -> None:
+        """Take back leases that ran out, also while the scheduler is paused."""
+        command = ExpireLeases(limit=self.settings.sweep_limit, reason="scheduler_sweep")
+        await self.committer.submit(command, self.context(SCHEDULER_ACTOR, SCHEDULER_ORIGIN))
+
+    async def _poll(self) -> None:
+        """Notice what other processes committed."""
+        self.committer.poll()
+
+    def _notice(self, commit: Commit) -> None:
+        """Tell those who wait for a commit what it may mean to them."""
+        self.signal.notice()
+        rows = commit.rows.get(FEED_TABLE)
+        if rows is None:
+            self.access.forget()
+            self.claims.wake_all()
+            return
+        events = [(row[_TYPE], row[_WORKSPACE]) for row in rows]
+        if any(kind.startswith("ops.") for kind, _ in events):
+            self.access.forget()
+        self.claims.notice(events)
+
+
+def build(settings: Settings, clock: Clock = now, new_id: NewId = new_id) -> Services:
+    """Return the services over the store that the settings name.
+
+    Raises StoreOpenError or OSError when the store cannot be used.
+    """
+    return Services(settings, clock, new_id)

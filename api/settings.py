@@ -1,0 +1,148 @@
+"""Settings of the server, from flags or from `TASKLEDGER_*` environment variables."""
+
+import re
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+from msgspec import Struct
+from msgspec.structs import fields
+
+from domain.values import DEFAULT_LEASE_SECONDS, MAX_LEASE_SECONDS
+
+PREFIX: Final = "TASKLEDGER_"
+SQLITE_SCHEME: Final = "sqlite:"
+
+_HOST: Final = re.compile(r"[A-Za-z0-9._:-]+")
+_WORDS: Final = {
+    **dict.fromkeys(("1", "true", "yes", "on"), True),
+    **dict.fromkeys(("0", "false", "no", "off"), False),
+}
+_LARGEST_PORT: Final = 65_535
+_DAY: Final = 86_400
+
+
+class SettingsError(ValueError):
+    """Some settings are not acceptable; the text names all of them."""
+
+    def __init__(self, problems: list[str]) -> None:
+        """Keep one sentence for each setting."""
+        self.problems = tuple(problems)
+        super().__init__("; ".join(problems))
+
+
+class Settings(Struct, frozen=True, kw_only=True):
+    """What an operator may choose. Durations are seconds; the defaults serve one machine."""
+
+    host: str = "127.0.0.1"
+    port: int = 8420
+    store: str = "sqlite:data/ledger.db"
+    allowed_hosts: tuple[str, ...] = ()
+    strict_sessions: bool = False
+    max_lease_expiries: int = 3
+    lease_seconds: int = DEFAULT_LEASE_SECONDS
+    sweep_seconds: float = 15.0
+    sweep_limit: int = 100
+    keep_alive_seconds: float = 15.0
+    starvation_seconds: int = 120
+    claim_wait_seconds: float = 60.0
+    drain_poll_seconds: float = 0.5
+    shutdown_seconds: float = 10.0
+
+    @property
+    def sqlite_path(self) -> str:
+        """The path of the SQLite file the store names."""
+        return self.store.removeprefix(SQLITE_SCHEME)
+
+
+def _between(least: float, most: float) -> Callable[[Any], str]:
+    return lambda value: "" if least <= value <= most else f"must be from {least:g} to {most:g}"
+
+
+def _host(value: str) -> str:
+    return "" if _HOST.fullmatch(value) else "must be a host name or an address"
+
+
+def _store(value: str) -> str:
+    path = value.removeprefix(SQLITE_SCHEME)
+    usable = path != value and path.strip() and "\x00" not in path
+    return "" if usable else "must be sqlite:PATH"
+
+
+_RULES: Final[Mapping[str, Callable[[Any], str]]] = {
+    "host": _host,
+    "port": _between(0, _LARGEST_PORT),
+    "store": _store,
+    "allowed_hosts": lambda hosts: next(filter(None, map(_host, hosts)), ""),
+    "max_lease_expiries": _between(1, 1_000_000),
+    "lease_seconds": _between(1, MAX_LEASE_SECONDS),
+    "sweep_seconds": _between(0.01, _DAY),
+    "sweep_limit": _between(1, 100_000),
+    "keep_alive_seconds": _between(0.01, _DAY),
+    "starvation_seconds": _between(1, 365 * _DAY),
+    "claim_wait_seconds": _between(0, _DAY),
+    "drain_poll_seconds": _between(0.01, 60),
+    "shutdown_seconds": _between(0, _DAY),
+}
+
+
+def check(settings: Settings, name_of: Callable[[str], str] = str) -> Settings:
+    """Return the settings; raises SettingsError naming every bad one as `name_of` calls it."""
+    problems = []
+    for field, rule in _RULES.items():
+        value = getattr(settings, field)
+        if complaint := rule(value):
+            shown = ",".join(value) if isinstance(value, tuple) else value
+            problems.append(f"{name_of(field)} {complaint}, got {str(shown)!r}")
+    if problems:
+        raise SettingsError(problems)
+    return settings
+
+
+def variable_of(field: str) -> str:
+    """Return the environment variable of a setting."""
+    return PREFIX + field.upper()
+
+
+def from_env(environment: Mapping[str, str]) -> Settings:
+    """Return the settings that the environment gives; blank and missing ones are the defaults.
+
+    Raises SettingsError naming every bad variable at once.
+    """
+    values: dict[str, Any] = {}
+    problems: list[str] = []
+    for field in fields(Settings):
+        text = environment.get(variable_of(field.name), "").strip()
+        if not text:
+            continue
+        try:
+            values[field.name] = _READERS[field.type](text)
+        except (KeyError, ValueError):
+            expected = _EXPECTED[field.type]
+            problems.append(f"{variable_of(field.name)} must be {expected}, got {text!r}")
+    try:
+        settings = check(Settings(**values), variable_of)
+    except SettingsError as error:
+        problems.extend(error.problems)
+    if problems:
+        raise SettingsError(problems)
+    return settings
+
+
+def _read_list(text: str) -> tuple[str, ...]:
+    return tuple(item.strip() for item in text.split(",") if item.strip())
+
+
+_READERS: Final[Mapping[Any, Callable[[str], Any]]] = {
+    str: str,
+    int: int,
+    float: float,
+    bool: lambda text: _WORDS[text.lower()],
+    tuple[str, ...]: _read_list,
+}
+_EXPECTED: Final[Mapping[Any, str]] = {
+    str: "text",
+    int: "a whole number",
+    float: "a number",
+    bool: "true or false",
+    tuple[str, ...]: "a comma-separated list",
+}

@@ -1,0 +1,117 @@
+"""Who waits for something to be committed: claims that wait for work, and anything else."""
+
+import asyncio
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from typing import Final
+
+_ONE_RUN: Final = frozenset({"task.run_enqueued", "task.run_released", "task.run_lease_expired"})
+_MANY_RUNS: Final = frozenset(
+    {"task.approved", "task.dependency_removed", "task.status_changed", "task.updated"}
+)
+# A task without a workspace may have descendants in any workspace.
+_EVERYWHERE: Final = frozenset({"scheduler.resumed", "task.resumed"})
+
+
+class Waiter:
+    """One claim that waits. `woken` is set when there may be something to claim."""
+
+    __slots__ = ("many", "woken")
+
+    def __init__(self) -> None:
+        """Start asleep."""
+        self.woken = asyncio.Event()
+        self.many = False
+
+
+class ClaimQueue:
+    """Wakes waiting claims one after the other, in the order of their arrival.
+
+    A run that becomes claimable wakes one waiter of its workspace. A waiter that gets nothing wakes
+    the next one, because it may have been the wrong one for the run; one that gets the run does
+    not. Where one event may free many runs, the next one is woken in any case.
+    """
+
+    def __init__(self) -> None:
+        """Start with nobody waiting."""
+        self._waiting: dict[str, dict[Waiter, None]] = {}
+
+    @contextmanager
+    def waiter(self, workspace_id: str) -> Iterator[Waiter]:
+        """Give a place in the queue of a workspace, until the end of the block."""
+        waiter = Waiter()
+        self._waiting.setdefault(workspace_id, {})[waiter] = None
+        try:
+            yield waiter
+        finally:
+            if waiter.woken.is_set():
+                self.pass_on(workspace_id, waiter)
+            queue = self._waiting[workspace_id]
+            del queue[waiter]
+            if not queue:
+                del self._waiting[workspace_id]
+
+    def settled(self, waiter: Waiter) -> None:
+        """Note that a waiter got what it was woken for."""
+        if not waiter.many:
+            waiter.woken.clear()
+
+    def pass_on(self, workspace_id: str, waiter: Waiter) -> None:
+        """Let the next sleeping waiter behind this one try."""
+        waiter.woken.clear()
+        queue = iter(self._waiting[workspace_id])
+        for other in queue:
+            if other is waiter:
+                break
+        self._wake(queue, 1, many=waiter.many)
+        waiter.many = False
+
+    def notice(self, events: Iterable[tuple[str, str]]) -> None:
+        """Wake whom these (type, workspace id) events may concern."""
+        if not self._waiting:
+            return
+        runs: dict[str, int] = {}
+        many: set[str] = set()
+        for kind, workspace_id in events:
+            if kind in _ONE_RUN:
+                runs[workspace_id] = runs.get(workspace_id, 0) + 1
+            elif kind in _MANY_RUNS:
+                many.add(workspace_id)
+            elif kind in _EVERYWHERE:
+                many.update(self._waiting)
+        for workspace_id in many:
+            self._wake(self._waiting.get(workspace_id, ()), 1, many=True)
+        for workspace_id, count in runs.items():
+            self._wake(self._waiting.get(workspace_id, ()), count, many=False)
+
+    def wake_all(self) -> None:
+        """Let everybody try, one after the other: what happened is not known in detail."""
+        for queue in self._waiting.values():
+            self._wake(queue, 1, many=True)
+
+    def _wake(self, queue: Iterable[Waiter], count: int, *, many: bool) -> None:
+        for waiter in queue:
+            if count and not waiter.woken.is_set():
+                waiter.many = many
+                waiter.woken.set()
+                count -= 1
+
+
+class CommitSignal:
+    """Lets coroutines wait for the next commit."""
+
+    def __init__(self) -> None:
+        """Start before any commit."""
+        self._next: asyncio.Event = asyncio.Event()
+
+    def notice(self) -> None:
+        """Wake everybody who waits for a commit."""
+        self._next.set()
+        self._next = asyncio.Event()
+
+    async def wait(self, seconds: float) -> None:
+        """Return at the next commit, or after some seconds."""
+        try:
+            await asyncio.wait_for(self._next.wait(), seconds)
+        except TimeoutError:
+            return
