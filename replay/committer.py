@@ -91,6 +91,11 @@ class Committer:
         """How many commands wait to be decided."""
         return len(self._queue)
 
+    @property
+    def committing(self) -> bool:
+        """Whether a COMMIT is on its way in the thread."""
+        return self._pending is not None
+
     async def submit(self, command: Command, context: ContextSource) -> Outcome:
         """Return the outcome once it is durable.
 

@@ -1,0 +1,1 @@
+"""The recorded log: stores, codec, committer, feed and lock."""

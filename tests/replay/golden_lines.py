@@ -1,0 +1,129 @@
+"""The stored shapes ever released: `golden/<type>.jsonl`, lines that are added and never edited.
+
+`python -m tests.replay.golden_lines` adds the lines of facts that have none in their current shape.
+"""
+
+from pathlib import Path
+from typing import Any, get_args, get_origin
+
+import msgspec
+from msgspec import Raw, Struct
+
+from domain.events import FACTS, Fact
+from domain.recorded import Recorded
+from domain.values import Actor, Origin, Owner
+from replay.codec import LedgerMapper
+from tests.replay.codec_support import plain_mapper
+
+FOLDER = Path(__file__).parent / "golden"
+NUMBERS = {bool: True, int: 7}
+STRUCTS = {Actor: Actor("agent_session", "sess-1"), Owner: Owner("pool", "builders")}
+TIMES: dict[str, Any] = {"occurred_at": 1_700_000_000_000_001, "recorded_at": 1_700_000_000_000_002}
+
+
+class GoldenLine(Struct, frozen=True, kw_only=True):
+    """A stored row, and the JSON form of the fact it has to give."""
+
+    sequence: int
+    stream: str
+    version: int
+    type: str
+    state: Raw
+    fact: Raw
+
+    def decoded(self, mapper: LedgerMapper) -> Recorded:
+        return mapper.decode(self.sequence, self.stream, self.version, self.type, bytes(self.state))
+
+    @property
+    def schema_version(self) -> int:
+        """The version of the shape."""
+        found = msgspec.json.decode(self.state)["schema_version"]
+        assert isinstance(found, int)
+        return found
+
+
+def golden_lines() -> list[GoldenLine]:
+    """Return every line there is."""
+    return [
+        msgspec.json.decode(line, type=GoldenLine)
+        for path in sorted(FOLDER.glob("*.jsonl"))
+        for line in path.read_bytes().splitlines()
+    ]
+
+
+def sample_value(name: str, annotation: Any) -> Any:
+    """Return a value of a field that is not its default."""
+    origin, arguments = get_origin(annotation), get_args(annotation)
+    if annotation is Raw:
+        return Raw(b'{"key":["value",1.5,null]}')
+    if annotation in NUMBERS:
+        return NUMBERS[annotation]
+    if annotation in STRUCTS:
+        return STRUCTS[annotation]
+    if annotation is str:
+        return f"{name} \u00e9"
+    if origin is tuple:
+        return (sample_value(name, arguments[0]), "second")
+    if hasattr(annotation, "__metadata__"):
+        return 1_700_000_000_000_000
+    # A choice of words, or a value that may be missing.
+    return sample_value(name, arguments[0]) if isinstance(arguments[0], type) else arguments[-1]
+
+
+def sample(fact: type[Fact], *, full: bool) -> Fact:
+    """Return a fact with all of its fields set, or with those alone that have no default."""
+    fields = msgspec.structs.fields(fact)
+    return fact(
+        **{
+            field.name: sample_value(field.name, field.type)
+            for field in fields
+            if full or field.required
+        }
+    )
+
+
+def recorded(fact: Fact, *, full: bool) -> Recorded:
+    """Return a fact in an envelope."""
+    links: dict[str, Any] = {
+        name: f"{name}-1"
+        for name in ("task_id", "run_id", "causation_id", "correlation_id")
+        if full
+    }
+    return Recorded(
+        sequence=42,
+        originator_id="task:task-1",
+        originator_version=7,
+        event_id="evt-1",
+        fact=fact,
+        actor=Actor("human", "local-user"),
+        origin=Origin("http", "POST /api/tasks"),
+        command_id="cmd-1",
+        **TIMES,
+        **links,
+    )
+
+
+def new_line(event: Recorded) -> GoldenLine:
+    """Return the line of an event in its current shape."""
+    return GoldenLine(
+        sequence=event.sequence,
+        stream=event.originator_id,
+        version=event.originator_version,
+        type=event.type,
+        state=Raw(plain_mapper().encode(event)),
+        fact=Raw(msgspec.json.encode(event.fact)),
+    )
+
+
+def main() -> None:
+    known = {(line.type, line.schema_version) for line in golden_lines()}
+    for fact in FACTS:
+        if (fact.TYPE, fact.SCHEMA_VERSION) in known:
+            continue
+        lines = [new_line(recorded(sample(fact, full=full), full=full)) for full in (True, False)]
+        with (FOLDER / f"{fact.TYPE}.jsonl").open("ab") as file:
+            file.writelines(msgspec.json.encode(line) + b"\n" for line in lines)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,83 @@
+"""The library's own test cases for recorders and factories, run against ours."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from uuid import UUID, uuid4
+
+import pytest
+from eventsourcing.persistence import StoredEvent
+
+from replay.sqlite import Factory, LedgerRecorder
+from tests.replay import library_cases as library
+
+
+class OnSQLite:
+    """Makes a recorder in a file of its own."""
+
+    id_type = "text"
+    factory: Factory
+
+    def setUp(self) -> None:
+        self.folder = TemporaryDirectory()
+        path = Path(self.folder.name) / "events.db"
+        self.factory = Factory({"SQLITE_DBNAME": str(path), "ORIGINATOR_ID_TYPE": self.id_type})
+
+    def tearDown(self) -> None:
+        self.factory.close()
+        self.folder.cleanup()
+
+    def new_originator_id(self) -> UUID | str:
+        return f"task:{uuid4()}" if self.id_type == "text" else uuid4()
+
+    def create_recorder(self) -> LedgerRecorder:
+        recorder = self.factory.process_recorder()
+        assert isinstance(recorder, LedgerRecorder)
+        return recorder
+
+
+class TestApplicationRecorder(OnSQLite, library.ApplicationRecorderTestCase[LedgerRecorder]):
+    def test_insert_subscribe(self) -> None:
+        self.optional_test_insert_subscribe()
+
+
+class TestApplicationRecorderWithUuids(TestApplicationRecorder):
+    id_type = "uuid"
+
+
+class TestProcessRecorder(OnSQLite, library.ProcessRecorderTestCase):
+    pass
+
+
+class TestTrackingRecorder(OnSQLite, library.TrackingRecorderTestCase):
+    pass
+
+
+class TestNonInterleaving(OnSQLite, library.NonInterleavingNotificationIDsBaseCase):
+    insert_num = 200
+
+
+@pytest.fixture
+def recorder(tmp_path: Path) -> Iterator[LedgerRecorder]:
+    factory = Factory({"SQLITE_DBNAME": str(tmp_path / "a.db"), "ORIGINATOR_ID_TYPE": "text"})
+    recorder = factory.process_recorder()
+    assert isinstance(recorder, LedgerRecorder)
+    yield recorder
+    factory.close()
+
+
+def test_a_subscription_that_waits_is_woken_by_an_insert(recorder: LedgerRecorder) -> None:
+    with recorder.subscribe(gt=0) as subscription:
+        recorder.insert_events([StoredEvent("task:a", 1, "t", b"")])
+
+        assert next(subscription).id == 1
+    assert not recorder.listeners
+
+
+def test_ids_are_a_column_of_their_own_that_vacuum_keeps(recorder: LedgerRecorder) -> None:
+    recorder.insert_events([StoredEvent("task:a", 1, "t", b""), StoredEvent("task:a", 2, "t", b"")])
+    with recorder.datastore.get_connection(commit=True) as connection:
+        connection.cursor().execute("DELETE FROM stored_events WHERE notification_id=1")
+        connection.cursor().execute("VACUUM")
+
+    assert [found.id for found in recorder.select_notifications(None, 10)] == [2]
