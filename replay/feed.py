@@ -183,7 +183,7 @@ class Hub:
         """Return a subscription to matching frames with a sequence above `after`.
 
         It is registered at once, so nothing is lost while the store is read. `wake` is called
-        when there is something to take; it must not call back.
+        when there is something to take.
         """
         subscription = Subscription(self, match, after, wake, self.head)
         group = self._by_task.setdefault(match.task_id, set()) if match.task_id else None
@@ -215,7 +215,7 @@ class Hub:
     def _skip_to(self, head: int) -> None:
         self.head = head
         for group in (self._everything, *self._by_task.values()):
-            for subscription in group:
+            for subscription in tuple(group):
                 subscription.fall_behind(head)
 
     def _fan_out(self, frames: list[Frame]) -> None:
@@ -228,12 +228,13 @@ class Hub:
                 if task_id in self._by_task:
                     by_task.setdefault(task_id, []).append(frame)
         for task_id, wanted in by_task.items():
-            _offer(self._by_task[task_id], wanted, self.head)
+            _offer(self._by_task.get(task_id, ()), wanted, self.head)
 
 
 def _offer(subscriptions: Iterable[Subscription], frames: list[Frame], head: int) -> None:
     size = sum(frame.size for frame in frames)
-    for subscription in subscriptions:
+    # A copy, because whoever is woken may leave.
+    for subscription in tuple(subscriptions):
         accepts = subscription.match.accepts
         if accepts is None:
             wanted, weight = frames, size

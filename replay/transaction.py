@@ -41,6 +41,7 @@ class Transaction:
             self._writer.rollback()
 
     def _check_positions(self, connection: sqlite3.Connection) -> None:
+        self._ledger.refresh()
         positions = dict(
             connection.execute("SELECT application_name, notification_id FROM tracking")
         )
