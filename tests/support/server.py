@@ -124,3 +124,16 @@ def resident_bytes(pid: int) -> int:
         ["ps", "-o", "rss=", "-p", str(pid)], capture_output=True, check=True, text=True
     )
     return int(found.stdout) * 1024
+
+
+def cpu_seconds(pid: int) -> float:
+    """Return how much processor time a process has used so far, its threads included."""
+    stat = Path(f"/proc/{pid}/stat")
+    if stat.exists():
+        fields = stat.read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+    found = subprocess.run(
+        ["ps", "-o", "time=", "-p", str(pid)], capture_output=True, check=True, text=True
+    )
+    *hours, minutes, seconds = found.stdout.strip().split(":")
+    return int(hours[0] if hours else 0) * 3600 + int(minutes) * 60 + float(seconds)
