@@ -10,7 +10,7 @@ from typing import Protocol, TypeAlias
 from msgspec import Struct
 
 from domain.errors import PermissionDeniedError, RunNotFoundError, TaskNotFoundError
-from domain.events import Fact
+from domain.events import Fact, RunEnqueued
 from domain.recorded import SCHEDULER_STREAM, Recorded, session_stream, task_stream
 from domain.registry import (
     OpsState,
@@ -68,7 +68,7 @@ class World(Protocol):
         """Return the folded state of a stream, None for an unknown one."""
 
     def task_of_run(self, run_id: str) -> str | None:
-        """Return the task a run belongs to."""
+        """Return the task a run belongs to, None for the run of a deleted one."""
 
     def dependents_of(self, task_id: str) -> Sequence[str]:
         """Return the tasks that wait for this one, oldest edge first."""
@@ -217,11 +217,16 @@ class Plan:
         state = self.task(task_id)
         return state.task.status if state else None
 
-    def require_task(self, task_id: str) -> TaskState:
-        """Return a task the caller may touch; raises TaskNotFound or PermissionDenied."""
+    def existing_task(self, task_id: str) -> TaskState:
+        """Return any task, whatever workspace it is in; raises TaskNotFoundError."""
         state = self.task(task_id)
         if state is None:
             raise TaskNotFoundError(f'task "{task_id}"')
+        return state
+
+    def require_task(self, task_id: str) -> TaskState:
+        """Return a task the caller may touch; raises TaskNotFound or PermissionDenied."""
+        state = self.existing_task(task_id)
         limit = self.context.workspace_limit
         if limit and state.task.workspace_id != limit:
             message = f'the token is bound to workspace "{limit}"; task "{task_id}" is outside it'
@@ -231,7 +236,7 @@ class Plan:
     def require_run(self, run_id: str) -> tuple[TaskState, Run]:
         """Return a run with its task; raises RunNotFound or PermissionDenied."""
         task_id = self.world.task_of_run(run_id)
-        if task_id is None or self.task(task_id) is None:
+        if task_id is None:
             raise RunNotFoundError(f'task run "{run_id}"')
         state = self.require_task(task_id)
         return state, state.runs[run_id]
@@ -245,6 +250,15 @@ class Plan:
             if ancestor is not None and ancestor.task.paused:
                 return ancestor_id
         return ""
+
+    def channel_workspace(self, channel_id: str) -> str | None:
+        """Return the workspace a coordination channel belongs to, this command's runs included."""
+        for change in self.changes:
+            fact = change.recorded.fact
+            named = isinstance(fact, RunEnqueued) and fact.coordination_channel_id == channel_id
+            if named and change.task is not None:
+                return change.task.task.workspace_id
+        return self.world.channel_workspace(channel_id)
 
     def scheduler(self) -> SchedulerState:
         """Return the scheduler, running when nothing was ever said."""

@@ -1,10 +1,10 @@
 """What one task's change does to others: statuses of dependents, and runs queued by themselves."""
 
-from domain.events import RunEnqueued, TaskStatusChanged
+from domain.events import RunCompleted, RunEnqueued, TaskStatusChanged
 from domain.recorded import Recorded
-from domain.task.channels import coordination_channel_id
+from domain.task.channels import coordination_channel_id, foreign_holder
 from domain.task.state import Run, TaskState
-from domain.task.status import attempts_exhausted, derive_status
+from domain.task.status import derive_status
 from domain.values import NO_JSON, Json, RunStatus, TaskStatus
 from domain.world import Plan
 
@@ -25,8 +25,8 @@ def status_with(plan: Plan, state: TaskState, run: Run, status: RunStatus) -> Ta
 def settle(plan: Plan, before: TaskState, cause: Recorded) -> None:
     """Re-derive the tasks that wait for this one, once it became or ceased to be completed.
 
-    Dependents that became ready and ask for it get a run in the same commit (design, triggers of
-    auto-enqueue).
+    Dependents that became ready and ask for it get a run in the same commit. An old completion that
+    merely shows again, because a later run left the queue, gives them none.
     """
     completed = plan.task_status(before.id) == "completed"
     if completed == (before.task.status == "completed"):
@@ -34,15 +34,13 @@ def settle(plan: Plan, before: TaskState, cause: Recorded) -> None:
     dependents = plan.world.dependents_of(before.id)
     for dependent_id in dependents:
         _rederive(plan, dependent_id, cause)
-    if completed:
+    if isinstance(cause.fact, RunCompleted):
         for dependent_id in dependents:
             auto_enqueue(plan, dependent_id, cause)
 
 
 def _rederive(plan: Plan, task_id: str, cause: Recorded) -> None:
-    state = plan.task(task_id)
-    if state is None:
-        return
+    state = plan.existing_task(task_id)
     status = derive_status(state, plan.task_status)
     if status == state.task.status:
         return
@@ -60,15 +58,18 @@ def _rederive(plan: Plan, task_id: str, cause: Recorded) -> None:
 
 
 def auto_enqueue(plan: Plan, task_id: str, cause: Recorded) -> None:
-    """Queue a run if the task asks for it, is ready and not paused, and may have another one."""
-    state = plan.task(task_id)
+    """Queue a run if the task asks for it, is ready and not paused, and may have another one.
+
+    A ready task without an open run always has an attempt left. A task whose channel belongs to
+    another workspace is passed over: that must not refuse the command that made it ready.
+    """
+    state = plan.existing_task(task_id)
     if (
-        state is None
-        or not state.task.auto_enqueue_on_ready
+        not state.task.auto_enqueue_on_ready
         or state.task.status != "ready"
         or state.open_run is not None
-        or attempts_exhausted(state)
         or plan.paused_by(state)
+        or foreign_holder(plan, state.task, state.task.network_channel)
     ):
         return
     key = f"task.auto_enqueue.{task_id}.{cause.run_id or cause.event_id}"

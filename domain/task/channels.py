@@ -19,8 +19,8 @@ def coordination_channel_id(plan: Plan, task: Task, run_id: str, network_channel
     if task.scope == "global":
         return ""
     channel = network_channel or f"coord-{_suffix(run_id)}"
-    holder = plan.world.channel_workspace(channel)
-    if holder is not None and holder != task.workspace_id:
+    holder = foreign_holder(plan, task, channel)
+    if holder:
         message = f'coordination channel "{channel}" belongs to workspace "{holder}"'
         raise ValidationError(message)
     return channel
@@ -29,10 +29,15 @@ def coordination_channel_id(plan: Plan, task: Task, run_id: str, network_channel
 def stale_channel(plan: Plan, task: Task, run: Run) -> str:
     """Return the run's channel, else its task's, if another workspace holds it now; else empty."""
     channel = run.network_channel or task.network_channel
+    return channel if foreign_holder(plan, task, channel) else ""
+
+
+def foreign_holder(plan: Plan, task: Task, channel: str) -> str:
+    """Return the other workspace that holds the channel, empty when the task may use it."""
     if not channel or task.scope == "global":
         return ""
-    holder = plan.world.channel_workspace(channel)
-    return channel if holder is not None and holder != task.workspace_id else ""
+    holder = plan.channel_workspace(channel)
+    return holder if holder is not None and holder != task.workspace_id else ""
 
 
 def _suffix(run_id: str) -> str:

@@ -7,7 +7,6 @@ from domain.errors import (
     GraphLimitError,
     InvalidScopeBindingError,
     PermissionDeniedError,
-    TaskNotFoundError,
     ValidationError,
     WorkspaceNotFoundError,
 )
@@ -158,11 +157,3 @@ def _free_id(command: CreateTask, plan: Plan, path: str) -> str:
     if plan.task(given) is not None:
         raise ConflictError(f'task "{given}" already exists')
     raise ConflictError(f'task "{given}" was deleted; ids are not used again')
-
-
-def require_existing(plan: Plan, task_id: str) -> TaskState:
-    """Return any task, whatever workspace it is in; raises TaskNotFoundError."""
-    state = plan.task(task_id)
-    if state is None:
-        raise TaskNotFoundError(f'task "{task_id}"')
-    return state

@@ -11,7 +11,6 @@ from domain.errors import (
 from domain.events import TaskDependencyAdded, TaskDependencyRemoved
 from domain.recorded import Recorded
 from domain.task.cascade import auto_enqueue, settle
-from domain.task.creation import require_existing
 from domain.task.state import Dependency
 from domain.task.status import derive_status
 from domain.values import ID_BYTES, MAX_DEPENDENCIES, DependencyKind
@@ -29,7 +28,7 @@ def add_dependency(command: AddDependency, plan: Plan) -> Reply:
     state = plan.require_task(command.task_id)
     if blocker_id == state.id:
         raise ValidationError("task_dependency cannot depend on itself")
-    require_existing(plan, blocker_id)
+    plan.existing_task(blocker_id)
     edges = state.task.dependencies
     if any(edge.depends_on_task_id == blocker_id for edge in edges):
         message = f'dependency edge "{state.id}" -> "{blocker_id}" already exists'
@@ -80,9 +79,7 @@ def remove_dependency(command: RemoveDependency, plan: Plan) -> Reply:
 
 def remove_edge(plan: Plan, task_id: str, blocker_id: str, cause: Recorded | None = None) -> None:
     """Note that an edge is gone, with what follows from it."""
-    state = plan.task(task_id)
-    if state is None:
-        return
+    state = plan.existing_task(task_id)
     remaining = tuple(
         edge for edge in state.task.dependencies if edge.depends_on_task_id != blocker_id
     )

@@ -93,8 +93,9 @@ def _replay(state: TaskState, run: Run) -> Reply:
 
 def require_key(plan: Plan, key: str, operation: str) -> None:
     """Refuse a caller that is no human and sends no idempotency key."""
-    if plan.context.actor.kind != "human" and not fields.identifier(key, operation):
-        message = f"{operation}.idempotency_key is required for non-human actors"
+    path = f"{operation}.idempotency_key"
+    if plan.context.actor.kind != "human" and not fields.identifier(key, path):
+        message = f"{path} is required for non-human actors"
         raise ValidationError(message)
 
 
@@ -129,8 +130,7 @@ def publish_task(command: PublishTask, plan: Plan) -> Reply:
     if state.task.status != "draft":
         message = f'task "{state.id}" cannot publish from "{state.task.status}"'
         raise InvalidTransitionError(message)
-    pending = state.with_task(status="pending")
-    status = derive_runnable_status(pending, plan.task_status)
+    status = derive_runnable_status(state, plan.task_status)
     if status == "blocked":
         message = f'task "{state.id}" is blocked'
         raise InvalidTransitionError(message)

@@ -93,8 +93,8 @@ def _first_claimable(
         priority_min=command.priority_min,
     )
     for task_id, run_id in plan.world.claimable_runs(query):
-        state = plan.task(task_id)
-        if state is not None and state.runs[run_id].status == "queued":
+        state = plan.existing_task(task_id)
+        if state.runs[run_id].status == "queued":
             return state, state.runs[run_id]
     return None
 
@@ -103,8 +103,8 @@ def _leases(plan: Plan, session_id: str) -> list[tuple[TaskState, Run]]:
     """Return the runs the session holds under a lease that has not run out."""
     held = []
     for task_id, run_id in plan.world.runs_of_session(session_id):
-        state = plan.task(task_id)
-        if state is not None and state.runs[run_id].leased_at(plan.now):
+        state = plan.existing_task(task_id)
+        if state.runs[run_id].leased_at(plan.now):
             held.append((state, state.runs[run_id]))
     return held
 
@@ -146,9 +146,9 @@ def _rejection(command: LeaseCommand, plan: Plan, holds_other: bool) -> LeaseRej
 def _held_before(command: LeaseCommand, plan: Plan) -> tuple[TaskState, Run] | None:
     """Return the run if this session was the last to hold it."""
     task_id = plan.world.task_of_run(command.run_id)
-    state = plan.task(task_id) if task_id else None
-    if state is None:
+    if task_id is None:
         return None
+    state = plan.existing_task(task_id)
     run = state.runs[command.run_id]
     return (state, run) if run.session_id == command.session_id else None
 
@@ -255,9 +255,8 @@ def expire_leases(command: ExpireLeases, plan: Plan) -> Reply:
     """Take back every lease past its deadline; too many expiries take the run off the queue."""
     limit = command.limit or _ALL_LEASES
     for task_id, run_id in plan.world.expired_leases(plan.now, limit):
-        state = plan.task(task_id)
-        if state is not None:
-            _expire(plan, state, state.runs[run_id], command.reason)
+        state = plan.existing_task(task_id)
+        _expire(plan, state, state.runs[run_id], command.reason)
     return Reply()
 
 

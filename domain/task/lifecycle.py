@@ -161,7 +161,7 @@ def cancel_task(command: CancelTask, plan: Plan) -> Reply:
     if root.task.status in {"completed", "failed"} and root.open_run is None:
         message = f'task "{root.id}" cannot transition from "{root.task.status}" to "canceled"'
         raise InvalidTransitionError(message)
-    if root.task.status != "canceled" or root.open_run is not None:
+    if root.task.status != "canceled":
         _cancel_one(plan, root, reason, metadata, "")
     for state in _descendants(plan, root):
         if state.task.status not in TERMINAL_TASK:
@@ -267,7 +267,7 @@ def delete_task(command: DeleteTask, plan: Plan) -> Reply:
     deleted = plan.emit_task(state.id, TaskDeleted(status=state.task.status))
     for dependent_id in plan.world.dependents_of(state.id):
         remove_edge(plan, dependent_id, state.id, deleted)
-    if state.task.parent_task_id and plan.task(state.task.parent_task_id) is not None:
+    if state.task.parent_task_id:
         plan.emit_task(
             state.task.parent_task_id, TaskChildDeleted(child_task_id=state.id), cause=deleted
         )
