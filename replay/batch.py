@@ -98,7 +98,10 @@ class Job:
         future = self.future
         if future is None or future.done():
             return
-        if self.error is not None:
+        if isinstance(self.error, StopIteration):
+            # A future refuses this one, and whoever waits for it would wait for ever.
+            future.set_exception(RuntimeError(f"a command raised {self.error!r}"))
+        elif self.error is not None:
             future.set_exception(self.error)
         elif self.outcome is not None:
             future.set_result(self.outcome)

@@ -10,6 +10,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from typing import Final, TypeAlias
 
 from domain.commands import Command
@@ -156,10 +157,12 @@ class Committer:
             return
         jobs = self._take()
         started = time.perf_counter()
-        if jobs and self._write(jobs):
-            self._commit(jobs)
-        self.metrics.note_stall(time.perf_counter() - started)
-        self._go_on()
+        try:
+            if jobs and self._write(jobs):
+                self._commit(jobs)
+        finally:
+            self.metrics.note_stall(time.perf_counter() - started)
+            self._go_on()
 
     def _take(self) -> list[Job]:
         jobs: list[Job] = []
@@ -302,13 +305,19 @@ class Committer:
 
     def _announce_missed(self, upto: int) -> None:
         """Pass on commits of other processes up to a sequence; without rows when there are many."""
-        if upto - self._announced > _MISSED_MOST:
-            self._announce(Commit(previous=upto, head=upto, rows={}))
         while self._announced < upto:
-            bounds = (self._announced, upto, _MISSED_PAGE)
-            page = self._ledger.reader.select(self._select_missed, bounds)
-            head = page[-1][0] if len(page) == _MISSED_PAGE else upto
-            self._announce(Commit(previous=self._announced, head=head, rows={FEED_TABLE: page}))
+            commit = Commit(previous=upto, head=upto, rows={})
+            if upto - self._announced <= _MISSED_MOST:
+                # Who cannot be told the rows reads them later, as after too many.
+                with suppress(StoreUnavailableError):
+                    commit = self._missed(upto)
+            self._announce(commit)
+
+    def _missed(self, upto: int) -> Commit:
+        bounds = (self._announced, upto, _MISSED_PAGE)
+        page = self._ledger.reader.select(self._select_missed, bounds)
+        head = page[-1][0] if len(page) == _MISSED_PAGE else upto
+        return Commit(previous=self._announced, head=head, rows={FEED_TABLE: page})
 
 
 def _missed_statement(projectors: Iterable[Projector]) -> str:

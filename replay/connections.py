@@ -220,9 +220,10 @@ class Checkpointer:
     The log stays short, which keeps a restart fast, and no commit ever pays for the move.
     """
 
-    def __init__(self, pool: LedgerConnectionPool) -> None:
-        """Start the thread."""
+    def __init__(self, pool: LedgerConnectionPool, *, log_pages: int = _WAL_PAGES) -> None:
+        """Start the thread; a log of more than `log_pages` pages is made to start anew."""
         self.grown = False
+        self._log_pages = log_pages
         self._pool = pool
         self._stopping = Event()
         self._thread = Thread(target=self._run, name="wal-checkpoint", daemon=True)
@@ -251,6 +252,7 @@ class Checkpointer:
     def _checkpoint(self, connection: sqlite3.Connection) -> None:
         _, pages, _ = connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
         # Under load the log is never empty at the moment a writer could start it anew, so it
-        # would grow for ever: now and then take the write lock for the few pages that are left.
-        if pages > _WAL_PAGES:
-            connection.execute("PRAGMA wal_checkpoint(RESTART)").fetchone()
+        # would grow for ever: take the write lock once, for the few pages that are left by then.
+        if pages > self._log_pages:
+            for mode in ("PASSIVE", "PASSIVE", "RESTART"):
+                connection.execute(f"PRAGMA wal_checkpoint({mode})").fetchone()
