@@ -227,11 +227,15 @@ class Plan:
     def require_task(self, task_id: str) -> TaskState:
         """Return a task the caller may touch; raises TaskNotFound or PermissionDenied."""
         state = self.existing_task(task_id)
-        limit = self.context.workspace_limit
-        if limit and state.task.workspace_id != limit:
-            message = f'the token is bound to workspace "{limit}"; task "{task_id}" is outside it'
-            raise PermissionDeniedError(message)
+        self.check_reach(state.task.workspace_id, f'task "{task_id}"')
         return state
+
+    def check_reach(self, workspace_id: str, subject: str) -> None:
+        """Raise PermissionDenied when the caller is bound to another workspace than this one."""
+        limit = self.context.workspace_limit
+        if limit and workspace_id != limit:
+            message = f'the token is bound to workspace "{limit}"; {subject} is outside it'
+            raise PermissionDeniedError(message)
 
     def require_run(self, run_id: str) -> tuple[TaskState, Run]:
         """Return a run with its task; raises RunNotFound or PermissionDenied."""

@@ -119,9 +119,7 @@ def owner_of(owner: OwnerInput | None, path: str) -> Owner | None:
 def _check_caller(plan: Plan, workspace_id: str) -> None:
     """Refuse callers bound to another workspace."""
     context = plan.context
-    if context.workspace_limit and workspace_id != context.workspace_limit:
-        message = f'the token is bound to workspace "{context.workspace_limit}"'
-        raise PermissionDeniedError(message)
+    plan.check_reach(workspace_id, "the new task")
     if context.actor.kind != "agent_session" or not workspace_id:
         return
     session = plan.session(context.actor.ref)

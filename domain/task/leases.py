@@ -16,7 +16,6 @@ from domain.commands import (
 from domain.errors import (
     ActiveLeaseError,
     LeaseRejectedError,
-    PermissionDeniedError,
     ValidationError,
 )
 from domain.events import (
@@ -52,6 +51,7 @@ def claim_next(command: ClaimNext, plan: Plan) -> Reply:
         raise ValidationError(message)
     seconds = fields.lease_seconds(command.lease_seconds, plan.policy.default_lease_seconds)
     session = claiming_session(command, plan, offered)
+    plan.check_reach(session.workspace_id, f'session "{session.id}"')
     nothing = Reply(session_id=session.id)
     held = _leases(plan, session.id)
     if held:
@@ -81,10 +81,6 @@ def claim_next(command: ClaimNext, plan: Plan) -> Reply:
 def _first_claimable(
     plan: Plan, session: SessionState, command: ClaimNext
 ) -> tuple[TaskState, Run] | None:
-    limit = plan.context.workspace_limit
-    if limit and session.workspace_id != limit:
-        message = f'the token is bound to workspace "{limit}"'
-        raise PermissionDeniedError(message)
     query = ClaimQuery(
         workspace_id=session.workspace_id,
         agent_name=session.agent_name,
@@ -119,7 +115,7 @@ def _held(command: LeaseCommand, plan: Plan) -> tuple[TaskState, Run]:
         )
     for state, run in leases:
         if run.id == command.run_id:
-            return state, run
+            return plan.require_task(state.id), run
     raise _rejection(command, plan, bool(leases))
 
 
@@ -148,9 +144,8 @@ def _held_before(command: LeaseCommand, plan: Plan) -> tuple[TaskState, Run] | N
     task_id = plan.world.task_of_run(command.run_id)
     if task_id is None:
         return None
-    state = plan.existing_task(task_id)
-    run = state.runs[command.run_id]
-    return (state, run) if run.session_id == command.session_id else None
+    run = plan.existing_task(task_id).runs[command.run_id]
+    return (plan.require_task(task_id), run) if run.session_id == command.session_id else None
 
 
 def _earlier_outcome(command: LeaseCommand, plan: Plan, outcome: str) -> Reply | None:

@@ -173,10 +173,9 @@ def _descendants(plan: Plan, root: TaskState) -> Iterator[TaskState]:
     """Yield everything below a task, breadth first."""
     waiting = list(root.task.children)
     for task_id in waiting:
-        state = plan.task(task_id)
-        if state is not None:
-            yield state
-            waiting.extend(state.task.children)
+        state = plan.existing_task(task_id)
+        yield state
+        waiting.extend(state.task.children)
 
 
 def _cancel_one(

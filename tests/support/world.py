@@ -108,7 +108,7 @@ class World:
 
     def claimable_runs(self, query: ClaimQuery) -> Iterator[tuple[str, str]]:
         found = [pair for pair in self.runs() if self._is_claimable(query, *pair)]
-        found.sort(key=lambda pair: (-PRIORITY_VALUE[pair[0].priority], pair[1].queued_at))
+        found.sort(key=_claim_order)
         return ((task.id, run.id) for task, run in found)
 
     def _is_claimable(self, query: ClaimQuery, task: Task, run: Run) -> bool:
@@ -140,6 +140,11 @@ class World:
             if run.is_active and run.claim_token_hash and run.lease_until <= now
         ]
         return [(task_id, run_id) for _, run_id, task_id in sorted(found)[:limit]]
+
+
+def _claim_order(pair: tuple[Task, Run]) -> tuple[int, int, str]:
+    task, run = pair
+    return -PRIORITY_VALUE[task.priority], run.queued_at, run.id
 
 
 def _adds_edge_to(past: Recorded, task_id: str) -> bool:
