@@ -37,7 +37,6 @@ BACKLOG: Final = define(
         "list": "(paused, rank, queued_at, run_id)",
         "list_workspace": "(workspace_id, paused, rank, queued_at, run_id)"
         " WHERE workspace_id <> ''",
-        "age": "(paused, queued_at)",
     },
     eager=True,
 )
@@ -59,6 +58,9 @@ QUEUED_PAUSED: Final = "queued_paused"
 ACTIVE: Final = "active"
 NEEDS_ATTENTION: Final = "needs_attention"
 PAUSED: Final = "paused_tasks"
+
+RANKS: Final = tuple(-value for value in PRIORITY_VALUE.values())
+"""Every rank there is."""
 
 _NEVER_HANDED_OUT: Final = "!"
 _HELD_BACK: Final = frozenset({"draft", "blocked", "canceled"})

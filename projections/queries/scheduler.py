@@ -6,7 +6,14 @@ from typing import Final
 
 from domain.instants import SECOND
 from domain.registry import SchedulerState
-from projections.backlog import ACTIVE, NEEDS_ATTENTION, PAUSED, QUEUED, QUEUED_PAUSED
+from projections.backlog import (
+    ACTIVE,
+    NEEDS_ATTENTION,
+    PAUSED,
+    QUEUED,
+    QUEUED_PAUSED,
+    RANKS,
+)
 from projections.queries.batches import runs_by_id, summaries, task_rows
 from projections.rows import Reader, Row
 from projections.wire.runs import run_view
@@ -31,8 +38,8 @@ def scheduler_status(
     """
     counters = _counters(reader, "")
     starved = reader.select(
-        "SELECT COUNT(*) FROM backlog WHERE paused = 0 AND queued_at <= ?",
-        (as_of - starved_after,),
+        "SELECT COUNT(*) FROM backlog WHERE paused = 0 AND rank IN (?, ?, ?, ?) AND queued_at <= ?",
+        (*RANKS, as_of - starved_after),
     )
     return SchedulerStatus(
         paused=scheduler.paused,

@@ -85,7 +85,8 @@ def _conditions(reader: Reader, filters: TaskFilters) -> tuple[list[str], list[A
     values: list[Any] = [value for _, value in exact if value]
     if filters.scope == "global":
         conditions.append("workspace_id = ''")
-    if filters.scope == "workspace" and not filters.workspace_id:
+    if filters.scope == "workspace" or filters.workspace_id:
+        # Said in so many words, since the index holds only these rows.
         conditions.append("workspace_id <> ''")
     if not filters.status and not filters.include_drafts:
         conditions.append("status <> 'draft'")
