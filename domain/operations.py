@@ -39,6 +39,7 @@ SCOPES = ("task:read", "task:write", "admin")
 
 def pause_scheduler(command: PauseScheduler, plan: Plan) -> Reply:
     """Stop claiming everywhere; repeating it overwrites by whom, when and why."""
+    plan.check_reach("", "the scheduler")
     reason = fields.text(command.reason, "scheduler.reason")
     plan.emit(SCHEDULER_STREAM, SchedulerPaused(reason=reason))
     return Reply()
@@ -46,6 +47,7 @@ def pause_scheduler(command: PauseScheduler, plan: Plan) -> Reply:
 
 def resume_scheduler(command: ResumeScheduler, plan: Plan) -> Reply:
     """Let claiming go on."""
+    plan.check_reach("", "the scheduler")
     reason = fields.text(command.reason, "scheduler.reason")
     plan.emit(SCHEDULER_STREAM, SchedulerResumed(reason=reason))
     return Reply()
@@ -53,6 +55,7 @@ def resume_scheduler(command: ResumeScheduler, plan: Plan) -> Reply:
 
 def start_drain(command: StartDrain, plan: Plan) -> Reply:
     """Pause, and note that somebody waits for the active claims to end."""
+    plan.check_reach("", "the scheduler")
     if command.timeout_seconds < 0:
         message = f"scheduler.timeout_seconds must not be negative: {command.timeout_seconds}"
         raise ValidationError(message)
@@ -86,6 +89,7 @@ def end_drain(command: EndDrain, plan: Plan) -> Reply:
 def register_workspace(command: RegisterWorkspace, plan: Plan) -> Reply:
     """Make a workspace known; id, name and path may each mean only one workspace."""
     workspace_id = fields.required(command.workspace_id, "workspace.id", limit=ID_BYTES)
+    plan.check_reach(workspace_id, f'workspace "{workspace_id}"')
     name = fields.identifier(command.name, "workspace.name")
     path = fields.identifier(command.path, "workspace.path")
     for ref in (workspace_id, name, path):
@@ -102,6 +106,7 @@ def register_workspace(command: RegisterWorkspace, plan: Plan) -> Reply:
 
 def remove_workspace(command: RemoveWorkspace, plan: Plan) -> Reply:
     """Forget a workspace."""
+    plan.check_reach(command.workspace_id, f'workspace "{command.workspace_id}"')
     state = plan.state(workspace_stream(command.workspace_id))
     if not isinstance(state, WorkspaceState) or state.removed:
         raise WorkspaceNotFoundError(f'"{command.workspace_id}"')
@@ -119,6 +124,7 @@ def create_token(command: CreateToken, plan: Plan) -> Reply:
     workspace_id = plan.world.workspace_of_ref(ref) if ref else ""
     if workspace_id is None:
         raise WorkspaceNotFoundError(f'"{ref}"')
+    plan.check_reach(workspace_id, "the new token")
     plan.emit(
         OPS_STREAM,
         TokenCreated(
@@ -140,6 +146,7 @@ def revoke_token(command: RevokeToken, plan: Plan) -> Reply:
     token = tokens.get(command.token_id)
     if token is None:
         raise TokenNotFoundError(f'"{command.token_id}"')
+    plan.check_reach(token.workspace_id, f'token "{token.id}"')
     if not token.revoked_at:
         plan.emit(OPS_STREAM, TokenRevoked(token_id=command.token_id))
     return Reply()

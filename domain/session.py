@@ -91,6 +91,9 @@ def register_session(command: RegisterSession, plan: Plan) -> Reply:
     workspace_id = plan.world.workspace_of_ref(ref) if ref else ""
     if workspace_id is None:
         raise WorkspaceNotFoundError(f'"{ref}"')
+    before = plan.session(session_id)
+    for reached in (workspace_id, before.workspace_id if before else workspace_id):
+        plan.check_reach(reached, f'session "{session_id}"')
     fact = SessionRegistered(
         session_id=session_id,
         agent_name=agent_name,
@@ -109,6 +112,7 @@ def stop_session(command: StopSession, plan: Plan) -> Reply:
     session = plan.session(command.session_id)
     if session is None:
         raise SessionNotFoundError(f'"{command.session_id}"')
+    plan.check_reach(session.workspace_id, f'session "{session.id}"')
     if session.state == "active":
         plan.emit(session_stream(session.id), SessionStopped(session_id=session.id))
     return Reply(session_id=session.id)
