@@ -11,7 +11,7 @@ from domain.commands import ClaimNext, Command, EnqueueRun, Heartbeat
 from tests.bench import seed
 from tests.bench.agents import AGENT, session_of
 from tests.bench.case import Options
-from tests.bench.embedded import context, embedded, task_of
+from tests.bench.embedded import embedded, task_of
 from tests.bench.load import HOST, request
 from tests.bench.measure import Goal, Result, compared, side_by_side
 from tests.bench.servers import product
@@ -27,13 +27,12 @@ _SESSION: Final = session_of(0)
 
 def _write(path: Path, options: Options) -> None:
     """Write one task with a long history."""
-    with embedded(path) as product_in_process:
-        execute = product_in_process.committer.execute
-        execute(task_of(TASK), context("tasks.create"))
-        execute(EnqueueRun(task_id=TASK), context("tasks.enqueue_run"))
+    with embedded(path) as writer:
+        writer.execute(task_of(TASK), "tasks.create")
+        writer.execute(EnqueueRun(task_id=TASK), "tasks.enqueue_run")
         claim = ClaimNext(session_id=_SESSION, agent_name=AGENT, claim_token_hash="hash")
-        run_id = execute(claim, context("agent.task.next", _SESSION)).reply.run_id
-        left = options.events - product_in_process.ledger.head
+        run_id = writer.execute(claim, "agent.task.next", _SESSION).reply.run_id
+        left = options.events - writer.head
 
     def beats() -> Iterator[Command]:
         for _ in range(left):

@@ -1,21 +1,19 @@
-"""The product without HTTP: a ledger with its committer, and the contexts commands come with."""
+"""The product without HTTP: a ledger, its committer, and the commands that cases send."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-from msgspec import Struct
-
-from api.services import new_id, now, world_of
-from domain.commands import CreateTask, OwnerInput
+from api.services import Services, build, world_of
+from api.settings import Settings
+from domain.commands import Command, CreateTask, OwnerInput
 from domain.decide import decide
 from domain.values import LOCAL_USER, Actor, Json, Origin
-from domain.world import Context
 from projections.catalog import PROJECTORS
-from replay.batch import Desk
+from replay.batch import Desk, Job, Outcome
 from replay.committer import Committer
-from replay.ledger import Ledger
+from replay.transaction import Transaction
 from tests.bench.agents import session_of
 
 METADATA: Final = Json(b'{"page":"https://example.org/pages/1","depth":2}')
@@ -23,22 +21,48 @@ RESULT: Final = Json(b'{"links":41,"broken":["https://example.org/gone"]}')
 DESCRIPTION: Final = "Fetch the page, follow each link once and note those that are broken."
 
 
-class Embedded(Struct, frozen=True):
-    """An open ledger and its only writer."""
+class Embedded:
+    """The parts of a server, used from the same process."""
 
-    ledger: Ledger
-    committer: Committer
+    def __init__(self, services: Services) -> None:
+        self._services = services
 
+    @property
+    def committer(self) -> Committer:
+        """The writer of the ledger."""
+        return self._services.committer
 
-def context(action: str, session: str = "") -> Context:
-    """Return the circumstances of one command, of the local user or of an agent's session."""
-    return Context(
-        actor=Actor("agent_session", session) if session else LOCAL_USER,
-        origin=Origin("http", action),
-        now=now(),
-        command_id=new_id("cmd"),
-        new_id=new_id,
-    )
+    @property
+    def head(self) -> int:
+        """The last sequence of the ledger."""
+        return self._services.ledger.head
+
+    def job(self, command: Command, action: str, session: str = "") -> Job:
+        """Return a command of the local user, or of an agent's session, ready to be decided."""
+        actor = Actor("agent_session", session) if session else LOCAL_USER
+        return Job(command, self._services.context(actor, Origin("http", action)))
+
+    async def submit(self, command: Command, action: str, session: str = "") -> Outcome:
+        """Return the outcome of a command once it is durable."""
+        job = self.job(command, action, session)
+        return await self.committer.submit(job.command, job.context)
+
+    def execute(self, command: Command, action: str, session: str = "") -> Outcome:
+        """Return the outcome of a command that is a batch of its own."""
+        job = self.job(command, action, session)
+        return self.committer.execute(job.command, job.context)
+
+    def transaction(self) -> Transaction:
+        """Return transactions of any size; the committer may not be used beside them."""
+        ledger = self._services.ledger
+        desk = Desk(
+            committed=ledger.state,
+            decide=decide,
+            world_factory=world_of,
+            projectors=PROJECTORS,
+            clock=self._services.clock,
+        )
+        return Transaction(ledger, desk)
 
 
 def task_of(task_id: str, agent: int | None = None, *, attempts: int = 3) -> CreateTask:
@@ -55,27 +79,11 @@ def task_of(task_id: str, agent: int | None = None, *, attempts: int = 3) -> Cre
     )
 
 
-def open_ledger(path: Path) -> Ledger:
-    """Return the ledger in a file."""
-    return Ledger({"SQLITE_DBNAME": str(path)})
-
-
-def desk_of(ledger: Ledger) -> Desk:
-    """Return what decides commands for a writer of one's own."""
-    return Desk(
-        committed=ledger.state,
-        decide=decide,
-        world_factory=world_of,
-        projectors=PROJECTORS,
-        clock=now,
-    )
-
-
 @contextmanager
 def embedded(path: Path) -> Iterator[Embedded]:
-    """Give the ledger in a file with a committer, and close it afterwards."""
-    ledger = open_ledger(path)
+    """Give the product over the ledger in a file, and close it afterwards."""
+    services = build(Settings(store=f"sqlite:{path}"))
     try:
-        yield Embedded(ledger, Committer(ledger, PROJECTORS, decide, world_of, now))
+        yield Embedded(services)
     finally:
-        ledger.close()
+        services.close()

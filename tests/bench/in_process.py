@@ -6,10 +6,9 @@ from itertools import count
 from typing import Final
 
 from domain.commands import ClaimNext, CompleteLease, EnqueueRun
-from replay.committer import Committer
 from tests.bench.agents import AGENT, session_of
 from tests.bench.case import Options, run_async
-from tests.bench.embedded import DESCRIPTION, RESULT, context, embedded, task_of
+from tests.bench.embedded import DESCRIPTION, RESULT, Embedded, embedded, task_of
 from tests.bench.library import Tasks, open_tasks
 from tests.bench.measure import Goal, Result, compared, side_by_side_async
 
@@ -18,39 +17,39 @@ CALLERS: Final = 64
 _COMMANDS: Final = 4
 
 
-async def _live(committer: Committer, caller: int, number: int) -> None:
+async def _live(product: Embedded, caller: int, number: int) -> None:
     """Take one task of a caller through its life, four commands of one event each."""
     task_id, session = f"task-{caller}-{number}", session_of(caller)
-    await committer.submit(task_of(task_id, caller), context("tasks.create"))
-    await committer.submit(EnqueueRun(task_id=task_id), context("tasks.enqueue_run"))
+    await product.submit(task_of(task_id, caller), "tasks.create")
+    await product.submit(EnqueueRun(task_id=task_id), "tasks.enqueue_run")
     claim = ClaimNext(session_id=session, agent_name=AGENT, claim_token_hash=task_id)
-    claimed = await committer.submit(claim, context("agent.task.next", session))
+    claimed = await product.submit(claim, "agent.task.next", session)
     done = CompleteLease(run_id=claimed.reply.run_id, session_id=session, result=RESULT)
-    await committer.submit(done, context("agent.task.complete", session))
+    await product.submit(done, "agent.task.complete", session)
 
 
 class _Ours:
     """Callers that all wait for their own commands."""
 
-    def __init__(self, committer: Committer, seconds: float) -> None:
-        self._committer = committer
+    def __init__(self, product: Embedded, seconds: float) -> None:
+        self._product = product
         self._seconds = seconds
         self._numbers = [count() for _ in range(CALLERS)]
 
     async def round(self) -> float:
         """Return commands per second."""
-        batches, commands = self._committer.metrics.batches, self._committer.metrics.commands
+        metrics = self._product.committer.metrics
+        batches, commands = metrics.batches, metrics.commands
         started = time.perf_counter()
         deadline = started + self._seconds
         await asyncio.gather(*(self._call(caller, deadline) for caller in range(CALLERS)))
         elapsed = time.perf_counter() - started
-        metrics = self._committer.metrics
         self.batch = (metrics.commands - commands) / max(1, metrics.batches - batches)
         return (metrics.commands - commands) / elapsed
 
     async def _call(self, caller: int, deadline: float) -> None:
         while time.perf_counter() < deadline:
-            await _live(self._committer, caller, next(self._numbers[caller]))
+            await _live(self._product, caller, next(self._numbers[caller]))
 
 
 def _library_round(tasks: Tasks, seconds: float) -> float:
@@ -71,7 +70,7 @@ def _library_round(tasks: Tasks, seconds: float) -> float:
 async def _measure(options: Options) -> Result:
     library = open_tasks(options.folder / "library.db")
     with embedded(options.folder / "in-process.db") as product:
-        ours = _Ours(product.committer, options.seconds)
+        ours = _Ours(product, options.seconds)
 
         async def reference() -> float:
             return _library_round(library, options.seconds)

@@ -2,6 +2,7 @@
 
 import asyncio
 import socket
+import statistics
 import subprocess
 import sys
 import time
@@ -94,8 +95,11 @@ def run(options: Options) -> list[Result]:
     """Measure."""
     store = seed.seeded(options.tasks, options)
     rounds = options.rounds // 2
-    imports = sorted(_imports() for _ in range(rounds + 1))
-    found = [_round(store, options, number) for number in range(rounds + 1)]
+    imports: list[float] = []
+    found = []
+    for number in range(rounds + 1):
+        found.append(_round(store, options, number))
+        imports.append(_imports())
     return [
         absolute(
             [seconds for seconds, _ in found],
@@ -103,7 +107,7 @@ def run(options: Options) -> list[Result]:
             what=f"killed under load with {options.tasks:,} tasks, until ready",
             unit="s",
             goal=Goal(compare="at most", value=1),
-            beside={"imports alone s": imports[len(imports) // 2]},
+            beside={"imports alone s": statistics.median(imports)},
         ),
         absolute(
             [memory for _, memory in found],

@@ -9,11 +9,10 @@ from typing import Final
 
 from domain.commands import ClaimNext, Command, CompleteLease, EnqueueRun, Heartbeat
 from replay.batch import Outcome
-from replay.committer import Committer
 from tests.bench import seed
 from tests.bench.agents import AGENT, session_of
 from tests.bench.case import Options, run_async
-from tests.bench.embedded import RESULT, context, embedded
+from tests.bench.embedded import RESULT, Embedded, embedded
 from tests.bench.measure import Goal, Pairs, Result, compared
 
 NAME: Final = "scale"
@@ -27,8 +26,8 @@ _PASSES: Final = 5
 class _Bench:
     """Sessions that claim, report and complete together on one ledger; its size stays the same."""
 
-    def __init__(self, committer: Committer, total: int) -> None:
-        self._committer = committer
+    def __init__(self, product: Embedded, total: int) -> None:
+        self._product = product
         self._total = total
         self._idle = self._idle_tasks()
         self._numbers = count()
@@ -72,9 +71,14 @@ class _Bench:
     async def _timed(self, command_of: Callable[[str], Command]) -> tuple[list[Outcome], float]:
         """Submit a command for every session at once; return outcomes and cost of one."""
         sessions = [session_of(number) for number in range(SESSIONS)]
-        commands = [(command_of(each), context("bench", each)) for each in sessions]
+        commands = [command_of(each) for each in sessions]
         started = time.perf_counter()
-        outcomes = await asyncio.gather(*(self._committer.submit(*each) for each in commands))
+        outcomes = await asyncio.gather(
+            *(
+                self._product.submit(command, "agent.task", session)
+                for command, session in zip(commands, sessions, strict=True)
+            )
+        )
         elapsed = time.perf_counter() - started
         return outcomes, elapsed / len(commands) * _MICROSECONDS
 
@@ -82,15 +86,13 @@ class _Bench:
         """Queue as many other tasks as were completed."""
         tasks = [seed.task_id(next(self._idle)) for _ in range(SESSIONS)]
         queued = (EnqueueRun(task_id=each) for each in tasks)
-        await asyncio.gather(
-            *(self._committer.submit(each, context("tasks.enqueue_run")) for each in queued)
-        )
+        await asyncio.gather(*(self._product.submit(each, "tasks.enqueue_run") for each in queued))
 
 
 async def _measure(options: Options, large: Path, small: Path) -> list[Result]:
     pairs = {step: Pairs([], []) for step in STEPS}
     with embedded(large) as a, embedded(small) as b:
-        benches = (_Bench(a.committer, options.tasks), _Bench(b.committer, SMALL))
+        benches = (_Bench(a, options.tasks), _Bench(b, SMALL))
         for number in range(2 * options.rounds + 1):
             in_large, in_small = [await bench.round() for bench in benches]
             if number:

@@ -10,7 +10,7 @@ from domain.commands import Command, EnqueueRun
 from replay.batch import Job
 from replay.transaction import Transaction
 from tests.bench.case import Options
-from tests.bench.embedded import context, desk_of, open_ledger, task_of
+from tests.bench.embedded import embedded, task_of
 
 BATCH: Final = 5_000
 QUEUED_EVERY: Final = 10
@@ -39,19 +39,14 @@ def tasks(total: int) -> Iterator[Command]:
 
 def write(path: Path, commands: Iterable[Command], total: int, what: str, options: Options) -> None:
     """Write what the commands come to into a new file; `total` is for the progress bar."""
-    ledger = open_ledger(path)
     waiting = iter(commands)
     done = 0
-    try:
-        transaction = Transaction(ledger, desk_of(ledger))
-        transaction.prepare()
-        with options.reporter.bar(what, total) as bar:
-            while jobs := [Job(each, context("tasks.seed")) for each in islice(waiting, BATCH)]:
-                _write_batch(transaction, jobs)
-                done += len(jobs)
-                bar(done)
-    finally:
-        ledger.close()
+    with embedded(path) as product, options.reporter.bar(what, total) as bar:
+        transaction = product.transaction()
+        while jobs := [product.job(each, "tasks.seed") for each in islice(waiting, BATCH)]:
+            _write_batch(transaction, jobs)
+            done += len(jobs)
+            bar(done)
 
 
 def _write_batch(transaction: Transaction, jobs: list[Job]) -> None:
