@@ -32,9 +32,7 @@ _BY_CODE: Final[Mapping[str, tuple[int, ...]]] = {
     "session_already_bound": (409,),
     "session_attach_not_allowed": (409,),
     "stale_network_channel": (409,),
-    "no_claimable_run": (409,),
     "invalid_claim_token": (409,),
-    "lease_expired": (409,),
     "active_lease_exists": (409,),
     "conflict": (409,),
 }

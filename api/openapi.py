@@ -8,6 +8,7 @@ from typing import Any, Final
 import msgspec
 from msgspec import Struct, inspect
 
+from api.errors import ErrorBody
 from api.operations import EVENTS, JSON, Operation
 from api.parsing import Body, Query
 
@@ -16,7 +17,7 @@ _ANY: Final[dict[str, Any]] = {}
 _SIMPLE: Final[Mapping[type[inspect.Type], dict[str, Any]]] = {
     inspect.StrType: {"type": "string"},
     inspect.BoolType: {"type": "boolean"},
-    inspect.FloatType: {"type": "number"},
+    inspect.FloatType: {"type": "number", "format": "double"},
     inspect.NoneType: {"type": "null"},
     inspect.RawType: _ANY,
     inspect.AnyType: _ANY,
@@ -62,7 +63,8 @@ class Schemas:
                 return {"type": "object", "additionalProperties": self._schema(value) or True}
             case inspect.IntType(ge=least, le=most):
                 bounds = {"minimum": least, "maximum": most}
-                return {"type": "integer"} | {k: v for k, v in bounds.items() if v is not None}
+                known = {name: bound for name, bound in bounds.items() if bound is not None}
+                return {"type": "integer", "format": "int64", **known}
             case _:
                 return dict(_SIMPLE[type(info)])
 
@@ -190,12 +192,11 @@ def _responses(operation: Operation, schemas: Schemas) -> dict[str, Any]:
     responses = {str(operation.success): _success(operation, schemas)}
     if operation.empty_success:
         responses[str(operation.empty_success)] = _response(operation.empty_success)
-    statuses = set(operation.statuses)
-    if operation.path.startswith("/api/"):
-        statuses |= {401, 403, 413, 500, 503}
-    for status in sorted(statuses):
-        schema = schemas.of(operation.refusal)
-        responses[str(status)] = _response(status, {JSON: {"schema": schema}})
+    by_transport = (403,) if operation.public else (401, 403, 413, 500, 503)
+    refusals = dict.fromkeys(by_transport, ErrorBody)
+    refusals |= dict.fromkeys(operation.statuses, operation.refusal)
+    for status, kind in sorted(refusals.items()):
+        responses[str(status)] = _response(status, {JSON: {"schema": schemas.of(kind)}})
     return responses
 
 

@@ -86,7 +86,7 @@ class BodyReader(Generic[B]):
             return self._absent
         if trailing := _TRAILING.search(str(error)):
             # Only the first JSON value counts (task API, request bodies).
-            return self.read(sent[: int(trailing[1])])
+            return self.read(sent[: int(trailing[1]) - 1])
         if sent.strip() == b"null":
             return self._absent
         raise self._refusal(_explain(error, sent)) from None

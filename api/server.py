@@ -56,6 +56,7 @@ class Server(uvicorn.Server):
             access_log=False,
             log_level="warning",
             server_header=False,
+            proxy_headers=False,
             timeout_graceful_shutdown=max(1, round(settings.shutdown_seconds)),
         )
         super().__init__(config)
