@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Callable
-from itertools import count
 from typing import Final
 
 import msgspec
@@ -10,7 +9,7 @@ import msgspec
 from tests.bench.load import Script, Step, post, request
 
 AGENT: Final = "bench"
-_RUN: Final = re.compile(rb'"id":"(run-[^"]+)"')
+_ID: Final = {kind: re.compile(rb'"id":"(%b-[^"]+)"' % kind.encode()) for kind in ("task", "run")}
 
 
 def session_of(number: int) -> str:
@@ -29,23 +28,22 @@ def registration(port: int, number: int) -> Script:
     yield Step(request(port, "PUT", f"/api/sessions/{session_of(number)}", body), 200)
 
 
-def run_of(body: bytes) -> str:
-    """Return the id of the run that an answer is about."""
-    found = _RUN.search(body)
+def id_in(body: bytes, kind: str) -> str:
+    """Return the first id of a task or a run in an answer."""
+    found = _ID[kind].search(body)
     assert found is not None, body
     return found[1].decode()
 
 
-def create_body(number: int, task_id: str) -> bytes:
+def create_body(number: int) -> bytes:
     """Return a task that only this agent may claim."""
     return msgspec.json.encode(
         {
-            "id": task_id,
             "scope": "global",
             "title": "Check the links of a page",
             "description": "Fetch the page, follow each link once and note those that are broken.",
             "owner": {"kind": "agent_session", "ref": session_of(number)},
-            "metadata": {"page": f"https://example.org/pages/{task_id}", "depth": 2},
+            "metadata": {"page": "https://example.org/pages/1", "depth": 2},
         }
     )
 
@@ -54,24 +52,43 @@ CLAIM: Final = b'{"lease_seconds":600}'
 RESULT: Final = b'{"result":{"links":41,"broken":["https://example.org/gone"]}}'
 
 
-def claim_one(port: int, number: int, task_id: str, claimed: Callable[[str], None]) -> Script:
-    """Create and queue a task and claim the next; `claimed` is called with the id of its run."""
-    who = identity(number)
-    yield Step(post(port, "/api/tasks", create_body(number, task_id), who), 201)
-    key = msgspec.json.encode({"idempotency_key": task_id})
-    yield Step(post(port, f"/api/tasks/{task_id}/runs", key, who), 201)
-    claimed(run_of((yield Step(post(port, "/api/agent/tasks/claim-next", CLAIM, who), 200))))
+class Agent:
+    """Sends the commands of one session."""
 
+    def __init__(self, port: int, number: int) -> None:
+        who = identity(number)
+        self._port = port
+        self._who = who
+        self._create = Step(post(port, "/api/tasks", create_body(number), who), 201)
+        self._claim = Step(post(port, "/api/agent/tasks/claim-next", CLAIM, who), 200)
 
-def work(port: int, number: int, name: str) -> Script:
-    """Go through the whole life of a task again and again; `name` keeps task ids apart."""
-    who = identity(number)
-    runs: list[str] = []
-    for cycle in count():
-        yield from claim_one(port, number, f"task-{name}-{number}-{cycle}", runs.append)
-        path = f"/api/agent/tasks/{runs.pop()}"
-        yield Step(post(port, f"{path}/heartbeat", CLAIM, who), 200)
-        yield Step(post(port, f"{path}/complete", RESULT, who), 200)
+    def claim(self, claimed: Callable[[str, str], None]) -> Script:
+        """Create and queue a task and claim the next; `claimed` gets the ids of task and run."""
+        created = id_in((yield self._create), "task")
+        key = b'{"idempotency_key":"%b"}' % created.encode()
+        yield Step(post(self._port, f"/api/tasks/{created}/runs", key, self._who), 201)
+        body = yield self._claim
+        claimed(id_in(body, "task"), id_in(body, "run"))
+
+    def heartbeat(self, run_id: str) -> Step:
+        """Return the request that extends the lease."""
+        return self._of_run(run_id, "heartbeat", CLAIM)
+
+    def complete(self, run_id: str) -> Step:
+        """Return the request that ends the run well."""
+        return self._of_run(run_id, "complete", RESULT)
+
+    def _of_run(self, run_id: str, action: str, body: bytes) -> Step:
+        return Step(post(self._port, f"/api/agent/tasks/{run_id}/{action}", body, self._who), 200)
+
+    def work(self) -> Script:
+        """Go through the whole life of a task again and again."""
+        runs: list[str] = []
+        while True:
+            yield from self.claim(lambda _, run_id: runs.append(run_id))
+            run_id = runs.pop()
+            yield self.heartbeat(run_id)
+            yield self.complete(run_id)
 
 
 def repeat(step: Step) -> Script:

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from tests.bench.agents import CLAIM, registration, repeat, work
+from tests.bench.agents import CLAIM, Agent, registration, repeat
 from tests.bench.case import Options, run_async
 from tests.bench.load import Load, Step, play, post
 from tests.bench.measure import Goal, Result, compared, percentile, side_by_side_async
@@ -45,7 +45,7 @@ async def _measure(server: Server, options: Options) -> Result:
     port = server.port
     for number in range(CONNECTIONS):
         await play(port, registration(port, number))
-    working = await Load.connect(port, [work(port, n, "load") for n in range(CONNECTIONS)])
+    working = await Load.connect(port, [Agent(port, n).work() for n in range(CONNECTIONS)])
     nothing = Step(post(port, NOTHING_PATH, CLAIM), 200)
     idling = await Load.connect(port, [repeat(nothing) for _ in range(CONNECTIONS)])
     ours = _Side(server, working, options.seconds)

@@ -2,7 +2,6 @@
 
 import asyncio
 import time
-from itertools import count
 from typing import Final
 
 from domain.commands import ClaimNext, CompleteLease, EnqueueRun
@@ -17,10 +16,11 @@ CALLERS: Final = 64
 _COMMANDS: Final = 4
 
 
-async def _live(product: Embedded, caller: int, number: int) -> None:
+async def _live(product: Embedded, caller: int) -> None:
     """Take one task of a caller through its life, four commands of one event each."""
-    task_id, session = f"task-{caller}-{number}", session_of(caller)
-    await product.submit(task_of(task_id, caller), "tasks.create")
+    session = session_of(caller)
+    created = await product.submit(task_of("", caller), "tasks.create")
+    task_id = created.reply.task_id
     await product.submit(EnqueueRun(task_id=task_id), "tasks.enqueue_run")
     claim = ClaimNext(session_id=session, agent_name=AGENT, claim_token_hash=task_id)
     claimed = await product.submit(claim, "agent.task.next", session)
@@ -34,7 +34,6 @@ class _Ours:
     def __init__(self, product: Embedded, seconds: float) -> None:
         self._product = product
         self._seconds = seconds
-        self._numbers = [count() for _ in range(CALLERS)]
 
     async def round(self) -> float:
         """Return commands per second."""
@@ -49,7 +48,7 @@ class _Ours:
 
     async def _call(self, caller: int, deadline: float) -> None:
         while time.perf_counter() < deadline:
-            await _live(self._product, caller, next(self._numbers[caller]))
+            await _live(self._product, caller)
 
 
 def _library_round(tasks: Tasks, seconds: float) -> float:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from tests.bench import seed
-from tests.bench.agents import registration, work
+from tests.bench.agents import Agent, registration
 from tests.bench.case import Options, run_async
 from tests.bench.load import Load, UnexpectedAnswerError, play
 from tests.bench.measure import Goal, Result, absolute
@@ -33,7 +33,7 @@ async def _load(server: Server, agents: Sequence[int], seconds: float, *, killed
     port = server.port
     for agent in agents:
         await play(port, registration(port, agent))
-    load = await Load.connect(port, [work(port, agent, NAME) for agent in agents])
+    load = await Load.connect(port, [Agent(port, agent).work() for agent in agents])
     if killed:
         asyncio.get_running_loop().call_later(seconds / 2, server.kill)
     try:

@@ -7,14 +7,13 @@ from collections.abc import Callable
 from functools import partial
 from typing import Final, cast
 
-from tests.bench.agents import claim_one, identity, registration
+from tests.bench.agents import Agent, registration, repeat
 from tests.bench.case import Options, run_async
 from tests.bench.load import HOST, Load, Script, Step, play, post, request
 from tests.bench.measure import Goal, Result, compared, percentile, side_by_side_async
 from tests.bench.servers import BROADCAST_PATH, STREAM_PATH, TIMES_PATH, bare, product
 
 NAME: Final = "sse-lag"
-TASK: Final = "task-watched"
 EVENTS_PER_SECOND: Final = 20
 _ROUND_LENGTH: Final = 5
 _SETTLE_SECONDS: Final = 0.1
@@ -116,12 +115,6 @@ class Side:
             listener.close()
 
 
-def _beats(port: int, run_id: str) -> Script:
-    path, body = f"/api/agent/tasks/{run_id}/heartbeat", b'{"lease_seconds":600}'
-    while True:
-        yield Step(post(port, path, body, identity(0)), 200)
-
-
 def _broadcasts(port: int, source: Side) -> Script:
     """Send what the other side's listeners got last, so that both carry the same bytes."""
     while True:
@@ -130,10 +123,12 @@ def _broadcasts(port: int, source: Side) -> Script:
 
 async def _measure(port: int, bare_port: int, options: Options) -> Result:
     await play(port, registration(port, 0))
-    runs: list[str] = []
-    await play(port, claim_one(port, 0, TASK, runs.append))
+    agent = Agent(port, 0)
+    claims: list[tuple[str, str]] = []
+    await play(port, agent.claim(lambda *claimed: claims.append(claimed)))
+    ((task_id, run_id),) = claims
     ours, reference = Side(port, options), Side(bare_port, options)
-    await ours.open(f"/api/tasks/{TASK}/stream", _beats(port, runs[0]))
+    await ours.open(f"/api/tasks/{task_id}/stream", repeat(agent.heartbeat(run_id)))
     await reference.open(STREAM_PATH, _broadcasts(bare_port, ours))
     rounds = options.rounds // 2 + 1
     pairs = await side_by_side_async(rounds, ours.round, reference.round)
