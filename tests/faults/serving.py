@@ -1,0 +1,48 @@
+"""Servers for these tests: processes of their own, on a store that outlives them."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from tests.support.server import Server, free_port, spawn, wait_ready
+
+
+class Site:
+    """A store and a port; servers come and go."""
+
+    def __init__(self, folder: Path, **settings: object) -> None:
+        """Keep everything in `folder`; `settings` are those of the server."""
+        self.store = folder / "ledger.db"
+        self.log = folder / "server.log"
+        self.port = free_port()
+        self._settings = settings
+
+    def spawn(self) -> Server:
+        """Start a server and do not wait for it."""
+        settings = {"port": self.port, "store": f"sqlite:{self.store}", **self._settings}
+        options = [f"--{name.replace('_', '-')}={value}" for name, value in settings.items()]
+        return spawn(["-m", "api.cli", "serve", *options], port=self.port, log=self.log)
+
+    def start(self) -> Server:
+        """Start a server and return it when it is ready."""
+        server = self.spawn()
+        try:
+            wait_ready(server)
+        except BaseException:
+            server.kill()
+            raise
+        return server
+
+    @contextmanager
+    def serving(self) -> Iterator[Server]:
+        """Give a server that is ready, and stop it afterwards."""
+        server = self.start()
+        try:
+            yield server
+        finally:
+            server.stop()
+
+    def complaints(self) -> list[str]:
+        """Return what servers logged about unexpected errors."""
+        lines = self.log.read_text(errors="replace").splitlines()
+        return [line for line in lines if "unexpected error" in line or "Traceback" in line]
