@@ -36,6 +36,9 @@ class ClaimQueue:
         """Start with nobody waiting."""
         self._waiting: dict[str, dict[Waiter, None]] = {}
 
+    def __len__(self) -> int:
+        return sum(map(len, self._waiting.values()))
+
     @contextmanager
     def waiter(self, workspace_id: str) -> Iterator[Waiter]:
         """Give a place in the queue of a workspace, until the end of the block."""

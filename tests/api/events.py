@@ -74,6 +74,7 @@ class EventStream:
 @contextmanager
 def following(client: Client, path: str, **headers: str) -> Iterator[EventStream]:
     """Give an open stream."""
+    client.ok("GET", "/healthz")
     sent = {**client.headers, **{name.replace("_", "-"): value for name, value in headers.items()}}
     with client.http.stream("GET", path, headers=sent) as response:
         assert response.status_code == 200, response.read()

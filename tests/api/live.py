@@ -152,8 +152,8 @@ class LiveServer:
 
     @contextmanager
     def running(self, listener: Any) -> Iterator["LiveServer"]:
-        server = Server(self.services, self._routes)
-        thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
+        server = self._server = Server(self.services, self._routes)
+        thread = self._thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
         thread.start()
         try:
             give_up = time.monotonic() + START_SECONDS
@@ -162,10 +162,14 @@ class LiveServer:
             assert server.started
             yield self
         finally:
+            self.stop()
             self.client.close()
-            server.should_exit = True
-            thread.join()
             self.services.close()
+
+    def stop(self) -> None:
+        """End the server; twice is no error."""
+        self._server.should_exit = True
+        self._thread.join()
 
 
 @contextmanager
