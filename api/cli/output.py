@@ -11,7 +11,7 @@ import msgspec
 from api.client.documents import JsonObject, JsonValue, at, text_at
 
 if TYPE_CHECKING:
-    from rich.console import Console
+    from rich.console import Console, RenderableType
 
 Column: TypeAlias = tuple[str, Sequence[str]]
 """A heading, and the path of the member that the column shows."""
@@ -38,7 +38,16 @@ def console() -> "Console":
     from rich.console import Console
 
     piped = not sys.stdout.isatty()
-    return Console(width=PIPE_WIDTH if piped else None, highlight=False, soft_wrap=piped)
+    return Console(width=PIPE_WIDTH if piped else None, highlight=False)
+
+
+def draw(renderable: "RenderableType", *, wrap: bool = True) -> None:
+    """Print a table or a text; raises BrokenPipeError when nobody reads any more."""
+    # rich would end the program itself then, in the midst of whatever is running.
+    with console().capture() as drawn:
+        console().print(renderable, soft_wrap=not wrap)
+    for line in drawn.get().splitlines():
+        click.echo(line.rstrip())
 
 
 def json_document(value: JsonValue) -> None:
@@ -74,7 +83,7 @@ def grid(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
         drawn.add_column(heading, overflow="fold")
     for row in rows:
         drawn.add_row(*(Text(cell, style=STATUS_STYLES.get(cell, "")) for cell in row))
-    console().print(drawn)
+    draw(drawn)
 
 
 def facts(document: JsonObject, columns: Sequence[Column]) -> None:
@@ -88,7 +97,7 @@ def facts(document: JsonObject, columns: Sequence[Column]) -> None:
 
 def heading(text: str) -> None:
     """Print a heading with an empty line above."""
-    console().print(f"\n[bold]{text}[/bold]")
+    draw(f"\n[bold]{text}[/bold]")
 
 
 TASK_COLUMNS: Sequence[Column] = (

@@ -1,4 +1,4 @@
-"""`taskledger run`: look at the runs of a task, and step in."""
+"""`taskledger run`: look at the runs of a task, and give them up."""
 
 import click
 
@@ -39,7 +39,7 @@ RUN_FACTS: tuple[output.Column, ...] = (
 
 @click.group()
 def run() -> None:
-    """Look at the runs of a task, and step in."""
+    """Look at the runs of a task, and give them up."""
 
 
 @run.command("list")
@@ -65,52 +65,12 @@ def show(server: Remote, run_id: str) -> None:
     server.show(at(answer, "run"), lambda detail: output.facts(detail, RUN_FACTS))
 
 
-def change(server: Remote, family: str, run_id: str, action: str, **body: JsonValue) -> None:
-    """Post one decision about a run and print the run."""
-    answer = server.post(api_path(family, run_id, action), without_nothing(**body))
-    server.show(answer, output.run_line)
-
-
 @run.command()
 @click.argument("run_id")
 @reason_option
 @metadata_option
 @remote
 def cancel(server: Remote, run_id: str, **body: JsonValue) -> None:
-    """Give up a run."""
-    change(server, "task-runs", run_id, "cancel", **body)
-
-
-@run.command()
-@click.argument("run_id")
-@reason_option
-@remote
-def release(server: Remote, run_id: str, **body: JsonValue) -> None:
-    """Put a claimed run back into the queue, whoever holds it."""
-    change(server, "runs", run_id, "release", **body)
-
-
-@run.command()
-@click.argument("run_id")
-@option("--reason", required=True, help="Why; kept in the ledger.")
-@remote
-def fail(server: Remote, run_id: str, **body: JsonValue) -> None:
-    """Declare a queued or claimed run failed."""
-    change(server, "runs", run_id, "fail", **body)
-
-
-@run.command()
-@click.argument("run_id")
-@remote
-def retry(server: Remote, run_id: str) -> None:
-    """Queue another attempt after a failed run."""
-    change(server, "runs", run_id, "retry")
-
-
-@run.command()
-@click.argument("run_id")
-@reason_option
-@remote
-def recover(server: Remote, run_id: str, **body: JsonValue) -> None:
-    """Queue another attempt after a run that needs attention."""
-    change(server, "runs", run_id, "recover", **body)
+    """Give up a run; as the latest run of its task it decides that the task is canceled."""
+    answer = server.post(api_path("task-runs", run_id, "cancel"), without_nothing(**body))
+    server.show(answer, output.run_line)

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from api.cli.output import STATUS_STYLES, console
+from api.cli.output import STATUS_STYLES, draw
 from api.client.documents import JsonObject, JsonValue, at, text_at
 
 SUMMARY_LIMIT = 100
@@ -87,4 +87,4 @@ def print_item(item: JsonObject) -> None:
     cells = cells_of(item)
     line = "  ".join(f"{cell:<{width}}" for cell, width in zip(cells, WIDTHS, strict=True))
     style = STATUS_STYLES.get(text_at(item, "payload", "status"), "")
-    console().print(Text(line.rstrip(), style=style), soft_wrap=True)
+    draw(Text(line.rstrip(), style=style), wrap=False)

@@ -1,0 +1,110 @@
+import re
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.cli.processes import Server, running, until, worked
+
+TEXT = re.compile(r"tl_([0-9a-f]{16})_[A-Za-z0-9_-]{43}")
+
+
+def create(server: Server, *words: str) -> str:
+    text = server.cli("token", "create", "--store", server.store, *words).stdout.strip()
+    assert TEXT.fullmatch(text)
+    return text
+
+
+@pytest.fixture
+def offline(tmp_path: Path) -> Server:
+    """A store whose server is not running."""
+    return Server(tmp_path)
+
+
+@pytest.fixture
+def online(tmp_path: Path) -> Iterator[Server]:
+    """A server of one test's own, since a token changes who may come in."""
+    with running(tmp_path) as server:
+        yield server
+
+
+def test_a_token_is_made_listed_and_revoked_without_a_server(offline: Server) -> None:
+    text = create(offline, "--name", "laptop", "--actor", "automation:ci")
+    token_id = text.split("_")[1]
+    listed = offline.cli("token", "list", "--store", offline.store).stdout
+    offline.cli("token", "revoke", text, "--store", offline.store)
+    [view] = offline.json("token", "list", "--store", offline.store)
+
+    assert text not in listed
+    for expected in (token_id, "laptop", "automation:ci", "task:read,task:write"):
+        assert expected in listed
+    assert view["id"] == token_id
+    assert view["revoked_at"]
+
+
+def test_the_text_of_a_token_is_not_in_the_store(offline: Server) -> None:
+    text = create(offline, "--name", "secret")
+    with sqlite3.connect(offline.store.removeprefix("sqlite:")) as store:
+        dump = "\n".join(store.iterdump())
+    store.close()
+
+    assert text not in dump
+    assert text.rpartition("_")[2] not in dump
+
+
+def test_wrong_values_are_refused_in_one_line(offline: Server) -> None:
+    words = ("--store", offline.store)
+
+    assert (
+        "scopes"
+        in offline.cli(
+            "token", "create", "--name", "x", "--scope", "all", *words, exit_code=1
+        ).stderr
+    )
+    assert (
+        "actor"
+        in offline.cli(
+            "token", "create", "--name", "x", "--actor", "cat:tom", *words, exit_code=1
+        ).stderr
+    )
+    assert "not found" in offline.cli("token", "revoke", "none", *words, exit_code=1).stderr
+    assert offline.cli("token", "list", "--store", "paper:x", exit_code=2).stderr
+    assert offline.cli("token", "list", "--store", "sqlite:/proc/x/y", exit_code=2).stderr
+
+
+def test_a_running_server_notices_new_and_revoked_tokens(online: Server) -> None:
+    online.cli("task", "list")
+    text = create(online, "--name", "first")
+    until(lambda: online_refuses(online))
+    online.cli("task", "list", "--token", text)
+    online.cli("token", "revoke", text, "--store", online.store)
+    until(lambda: not online_refuses(online))
+
+
+def online_refuses(server: Server) -> bool:
+    try:
+        server.cli("task", "list")
+    except AssertionError:
+        return True
+    return False
+
+
+def test_a_token_allows_only_its_scopes(online: Server) -> None:
+    reader = create(online, "--name", "reader", "--scope", "task:read")
+    until(lambda: online_refuses(online))
+    online.cli("task", "list", "--token", reader)
+
+    outcome = online.cli("task", "create", "T", "--token", reader, exit_code=1)
+    assert "task:write" in outcome.stderr
+    assert "HTTP 403" in outcome.stderr
+
+
+def test_a_worker_needs_no_more_than_reading_and_writing(online: Server) -> None:
+    text = create(online, "--name", "worker")
+    until(lambda: online_refuses(online))
+    answer = online.cli("task", "create", "T", "--enqueue", "--json", "--token", text)
+    told = worked(online, "--once", "--exec", "true", TASKLEDGER_TOKEN=text)
+
+    assert answer.stdout
+    assert [one["event"] for one in told] == ["claimed", "completed"]
