@@ -138,7 +138,6 @@ class Desk:
         self.groups = []
         self.base = self.head = head
         self.recorded_at = recorded_at
-        self.rows.finish()
 
     def _state(self, stream: str) -> State | None:
         if stream in self.states:

@@ -244,7 +244,7 @@ class Committer:
         self._thread = self._thread or ThreadPoolExecutor(1, "commit")
         future = self._thread.submit(self._transaction.commit)
         self._pending = (future, jobs)
-        future.add_done_callback(lambda _: loop.call_soon_threadsafe(self._land_pending))
+        future.add_done_callback(lambda done: loop.call_soon_threadsafe(self._land_pending, done))
 
     def _commit_here(self, jobs: list[Job]) -> None:
         try:
@@ -254,10 +254,10 @@ class Committer:
         else:
             self._land(jobs)
 
-    def _land_pending(self) -> None:
-        if self._pending is None:
+    def _land_pending(self, future: Future[float]) -> None:
+        if self._pending is None or self._pending[0] is not future:
             return
-        (future, jobs), self._pending = self._pending, None
+        (_, jobs), self._pending = self._pending, None
         error = future.exception()
         if isinstance(error, Exception):
             self._doubt(jobs, error)
@@ -267,8 +267,9 @@ class Committer:
 
     def _await_pending(self) -> None:
         if self._pending is not None:
-            self._pending[0].exception()
-            self._land_pending()
+            future, _ = self._pending
+            future.exception()
+            self._land_pending(future)
 
     def _doubt(self, jobs: list[Job], error: Exception) -> None:
         """Settle a batch whose COMMIT reported an error, which may yet have been done."""

@@ -18,8 +18,8 @@ DEFAULT_LOCK_TIMEOUT: Final = 5
 """Seconds to wait for another process that writes."""
 
 _STATEMENTS: Final = 256
-_WRITER_CACHE_KIB: Final = 32 << 10
-_READER_CACHE_KIB: Final = 16 << 10
+_WRITER_CACHE_KIB: Final = 64 << 10
+_READER_CACHE_KIB: Final = 32 << 10
 _POOL_CACHE_KIB: Final = 4 << 10
 _CHECKPOINT_SECONDS: Final = 0.25
 _WAL_PAGES: Final = 8192
@@ -141,10 +141,10 @@ class Readers:
         self._pool = pool
         self._idle: list[sqlite3.Connection] = []
         self._closed = False
-        self.live = self._open()
+        self.live = self._open(_READER_CACHE_KIB)
 
-    def _open(self) -> sqlite3.Connection:
-        connection = self._pool.connect(cache_kib=_READER_CACHE_KIB)
+    def _open(self, cache_kib: int = _POOL_CACHE_KIB) -> sqlite3.Connection:
+        connection = self._pool.connect(cache_kib=cache_kib)
         connection.execute("PRAGMA query_only=ON")
         return connection
 

@@ -1,11 +1,16 @@
 """The write side's composition: the library's application over our store, and its read side."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, ExitStack
 from typing import Any, ClassVar
 
 from eventsourcing.application import AggregateNotFoundError, Application, Repository
-from eventsourcing.persistence import ApplicationRecorder, EventStore, Recording
+from eventsourcing.persistence import (
+    ApplicationRecorder,
+    EventStore,
+    MapperDeserialisationError,
+    Recording,
+)
 from eventsourcing.utils import EnvType
 
 from domain.recorded import Recorded
@@ -50,6 +55,7 @@ class Ledger(Application[str]):
 
         Raises OSError for a missing name and StoreOpenError for a store that cannot be used.
         """
+        self._resources = ExitStack()
         super().__init__(env)
         pool = self.recorder.datastore.pool
         if pool.is_sqlite_memory_mode:
@@ -60,9 +66,20 @@ class Ledger(Application[str]):
         self.recorded_at = 0
         self.writer = Writer(pool)
         self._readers = Readers(pool)
+        self._resources.callback(self._readers.close)
         self.reader = self.events.reader = SqlReader(self._readers.live)
-        self.refresh()
+        self._look(pool.db_name)
+        self._resources.callback(self.writer.reset)
         self.checkpointer = Checkpointer(pool)
+        self._resources.callback(self.checkpointer.close)
+
+    def _look(self, path: str) -> None:
+        try:
+            self.refresh()
+        except MapperDeserialisationError as error:
+            self.close()
+            message = f"{path} cannot be read with these settings: {error}"
+            raise StoreOpenError(message) from error
 
     def construct_recorder(self) -> ApplicationRecorder:
         """Return the recorder that keeps tracking in the transaction of the events."""
@@ -135,8 +152,5 @@ class Ledger(Application[str]):
 
     def close(self) -> None:
         """Close every connection; closing twice is no error."""
-        if not self.closing.is_set():
-            self.checkpointer.close()
-            self.writer.reset()
-            self._readers.close()
+        self._resources.close()
         super().close()

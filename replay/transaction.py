@@ -119,6 +119,7 @@ class Transaction:
     def undo(self) -> None:
         """End a transaction that has nothing to commit."""
         self._writer.rollback()
+        self.desk.rows.finish()
 
     def abandon(self) -> None:
         """Undo the transaction and distrust the connection and every cached state."""

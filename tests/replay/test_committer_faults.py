@@ -5,15 +5,17 @@ import sqlite3
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
+from eventsourcing.persistence import OperationalError
 
 from replay.batch import Commit
-from replay.connections import LedgerConnectionPool, Writer
-from replay.errors import StoreUnavailableError
+from replay.connections import LedgerConnectionPool, Row, SqlReader, Writer
+from replay.errors import StoreUnavailableError, is_unavailable
 from replay.ledger import Ledger
 from tests.replay.support import (
     POISON,
@@ -94,12 +96,22 @@ class LosingPool(LedgerConnectionPool):
         )
 
 
+class Unreadable(SqlReader):
+    """Reads on a connection that is gone."""
+
+    def __init__(self) -> None:
+        pass
+
+    def select(self, statement: str, parameters: Sequence[Any] = ()) -> list[Row]:
+        raise StoreUnavailableError(statement)
+
+
 @pytest.fixture
 def losing(ledger: Ledger) -> Iterator[list[bool]]:
     ledger.writer = Writer(LosingPool(db_name=ledger.recorder.datastore.pool.db_name))
     LosingConnection.faults.clear()
     yield LosingConnection.faults
-    LosingConnection.faults.clear()
+    ledger.writer.reset()
 
 
 @pytest.mark.parametrize("slow_commit_ms", [1000, -1], ids=["on the loop", "in a thread"])
@@ -132,6 +144,24 @@ async def test_a_commit_that_was_not_done_fails_its_batch_alone(
     assert (await committer.submit(register("w0"), context())).head == 2
     assert [event.originator_version for event in ledger.read(0, 10)] == [1, 2]
     await committer.close()
+
+
+async def test_a_commit_that_nobody_can_look_up_fails_and_is_found_later(
+    ledger: Ledger, losing: list[bool]
+) -> None:
+    commits: list[Commit] = []
+    committer = committer_of(ledger, on_commit=[commits.append])
+    await committer.submit(register("w0"), context())
+    reader, ledger.events.reader = ledger.events.reader, Unreadable()
+    losing.append(True)
+    with pytest.raises(StoreUnavailableError):
+        await committer.submit(register("w0", "again"), context())
+    ledger.events.reader = reader
+    outcome = await committer.submit(register("w2"), context())
+
+    assert outcome.head == 3
+    assert streams(ledger) == ["w0", "w0", "w2"]
+    assert [row[0] for commit in commits for row in commit.rows["timeline"]] == [1, 2, 3]
 
 
 async def test_a_rollback_forgets_what_its_commands_had_changed(ledger: Ledger) -> None:
@@ -237,6 +267,11 @@ async def test_a_lock_that_is_never_given_back_is_reported_in_time(
         assert 0.9 < time.monotonic() - started < 3
         with pytest.raises(StoreUnavailableError, match="locked"):
             committer.execute(register("w1"), context())
+        with pytest.raises(StoreUnavailableError, match="locked"):
+            committer_of(ledger)
+        with pytest.raises(OperationalError, match="locked") as refused:
+            ledger.save()
+        assert is_unavailable(refused.value)
     assert (await committer.submit(register("w1"), context())).head == 1
 
 

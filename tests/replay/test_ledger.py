@@ -74,6 +74,27 @@ def test_a_newer_schema_is_refused_and_left_alone(path: Path) -> None:
         pass
 
 
+def test_a_wrong_key_is_told_at_once(path: Path) -> None:
+    keys = [AESCipher.create_key(16) for _ in range(2)]
+    with opened(path, CIPHER_KEY=keys[0]) as ledger:
+        fill(ledger, 1)
+    with (
+        pytest.raises(StoreOpenError, match="cannot be read with these settings"),
+        opened(path, CIPHER_KEY=keys[1]),
+    ):
+        pass
+
+
+def test_streams_are_read_through_the_pool_as_well(path: Path) -> None:
+    with opened(path) as ledger:
+        fill(ledger, 5)
+        directly = list(ledger.events.get("workspace:w1", gt=0, lte=9, desc=True, limit=2))
+        ledger.events.reader = None
+
+        assert list(ledger.events.get("workspace:w1", desc=True, limit=2)) == directly
+        assert [event.originator_version for event in directly] == [2, 1]
+
+
 def test_the_names_of_the_library_configure_the_ledger(path: Path) -> None:
     with Ledger({"LEDGER_SQLITE_DBNAME": str(path)}) as ledger:
         fill(ledger, 1)
@@ -216,5 +237,6 @@ def test_the_write_ahead_log_starts_anew_under_a_writer_that_never_rests(path: P
         deadline = time.monotonic() + 10
         while log_generation(path) < before + 2 and time.monotonic() < deadline:
             committer.execute(Repeat(workspace_id="w1", times=20), context())
+        ledger.checkpointer.close()
 
         assert log_generation(path) >= before + 2
