@@ -57,7 +57,7 @@ class TaskUpdated(Fact, frozen=True, kw_only=True):
     """Fields of a task changed; only those named in `changed_fields` carry a meaning."""
 
     TYPE = "task.updated"
-    PRIVATE = TaskCreated.PRIVATE | {"network_channel", "owner"}
+    PRIVATE = TaskCreated.PRIVATE - {"ancestors", "identifier"} | {"network_channel", "owner"}
     changed_fields: tuple[str, ...]
     status: TaskStatus
     title: str = ""

@@ -457,6 +457,14 @@ def test_a_child_run_does_not_move_the_parent() -> None:
     spec.then_task("p", status="ready", latest_event_seq=3)
 
 
+def test_the_latest_time_of_a_run_is_its_last_activity() -> None:
+    spec = given(task("t1"), queued("t1", "r1"))
+    assert spec.world.run("r1").last_activity_at == NOW
+    for second, command in enumerate((CLAIM, START, COMPLETE), 1):
+        spec.when(command, at=NOW + second * SECOND)
+        assert spec.world.run("r1").last_activity_at == NOW + second * SECOND
+
+
 def test_the_actor_of_every_fact_is_the_caller() -> None:
     robot = Step(
         command=ClaimRun(run_id="r1", idempotency_key="k"),

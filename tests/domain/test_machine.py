@@ -1,0 +1,333 @@
+"""Any script of commands does to the ledger what it does to a plain model."""
+
+from typing import Any
+
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+
+from domain import commands as c
+from domain import errors
+from domain.errors import DomainError
+from domain.events import RunEnqueued
+from domain.instants import SECOND
+from tests.domain.model import ACTIVE, RANK, Model, ModelRun, ModelTask
+from tests.support.invariants import check_invariants
+from tests.support.spec import NOW, Spec, Step
+from tests.support.steps import agent, claim_next, expire, json, session, task
+
+SESSIONS = ("s1", "s2", "s3")
+MOST_TASKS = 8
+TRANSITION = errors.InvalidTransitionError
+numbers = st.integers(0, 99)
+sessions = st.sampled_from(SESSIONS)
+results = st.sampled_from(["", "1", "2"])
+
+
+class TasksAndLeases(RuleBasedStateMachine):
+    """Runs each command on both sides and compares outcome, replies and states."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.spec = Spec().given(*(session(name) for name in SESSIONS))
+        self.model = Model()
+        self.now = NOW
+        self.created = 0
+
+    def send(self, command: c.Command | Step, *, refused: type[DomainError] | None = None) -> None:
+        """Decide a command and expect it to pass, or to be refused."""
+        if isinstance(command, Step):
+            self.spec.when(command, checked=False)
+        else:
+            self.spec.when(command, at=self.now, checked=False)
+        if refused is None:
+            assert self.spec.refusal is None, self.spec.refusal
+        else:
+            self.spec.then_refused(refused)
+
+    def some_task(self, number: int) -> ModelTask:
+        return list(self.model.tasks.values())[number % len(self.model.tasks)]
+
+    def some_run(self, number: int) -> tuple[ModelTask, ModelRun]:
+        found = self.model.run(self.some_run_id(number))
+        assert found is not None
+        return found
+
+    def some_run_id(self, number: int) -> str:
+        runs = self.model.runs()
+        return runs[number % len(runs)].id
+
+    def queue(self, task_: ModelTask, run_id: str) -> None:
+        task_.runs.append(ModelRun(run_id, len(task_.runs) + 1, self.now))
+
+    def expect_runs_for(self, task_ids: list[str]) -> None:
+        """Expect the runs that queued themselves, and let them wait in the model too."""
+        wanted = [task_id for task_id in task_ids if self.model.wants_run(task_id)]
+        seen = [past for past in self.spec.recorded if isinstance(past.fact, RunEnqueued)]
+        assert [past.task_id for past in seen] == wanted
+        for past in seen:
+            self.queue(self.model.tasks[past.task_id], past.run_id)
+
+    def has_tasks(self) -> bool:
+        return bool(self.model.tasks)
+
+    def has_runs(self) -> bool:
+        return bool(self.model.runs())
+
+    @rule(seconds=st.integers(1, 200))
+    def time_passes(self, seconds: int) -> None:
+        self.now += seconds * SECOND
+
+    @rule(
+        priority=st.sampled_from(sorted(RANK)),
+        below=st.none() | numbers,
+        attempts=st.integers(1, 3),
+        auto=st.booleans(),
+    )
+    def create(self, priority: str, below: int | None, attempts: int, auto: bool) -> None:
+        parent = self.some_task(below).id if below is not None and self.model.tasks else ""
+        if len(self.model.tasks) >= MOST_TASKS:
+            return
+        self.created += 1
+        name = f"t{self.created}"
+        self.send(
+            task(
+                name,
+                parent_task_id=parent or None,
+                priority=priority,
+                max_attempts=attempts,
+                auto_enqueue_on_ready=auto,
+            )
+        )
+        self.model.tasks[name] = ModelTask(name, priority, parent, attempts, auto)
+
+    @precondition(has_tasks)
+    @rule(number=numbers)
+    def enqueue(self, number: int) -> None:
+        wanted = self.some_task(number)
+        refused = (
+            wanted.canceled
+            or self.model.status(wanted.id) == "canceled"
+            or wanted.open is not None
+            or len(wanted.runs) >= wanted.max_attempts
+        )
+        self.send(c.EnqueueRun(task_id=wanted.id), refused=TRANSITION if refused else None)
+        if not refused:
+            self.queue(wanted, self.spec.reply.run_id)
+
+    @rule(name=sessions, seconds=st.integers(1, 300))
+    def claim(self, name: str, seconds: int) -> None:
+        command = claim_next(name, self.now, lease_seconds=seconds)
+        if self.model.leases(name, self.now):
+            self.send(command, refused=errors.ActiveLeaseError)
+            return
+        self.send(command)
+        run = self.model.next_run()
+        assert self.spec.reply.run_id == (run.id if run else "")
+        if run is not None:
+            run.status, run.session, run.leased = "claimed", name, True
+            run.deadline = self.now + seconds * SECOND
+
+    def lease(self, number: int, name: str, command: Any) -> ModelRun | None:
+        """Send what a holder may send; return the run when the session holds it."""
+        _, run = self.some_run(number)
+        step = agent(name, command(run.id), self.now)
+        holds = run in self.model.leases(name, self.now)
+        self.send(step, refused=None if holds else errors.LeaseRejectedError)
+        if isinstance(self.spec.refusal, errors.LeaseRejectedError):
+            assert self.spec.refusal.reason == self.reason(run, name)
+        return run if holds else None
+
+    def reason(self, run: ModelRun, name: str) -> str:
+        if run.session == name:
+            return "AUTONOMY_LEASE_EXPIRED"
+        if self.model.leases(name, self.now):
+            return "AUTONOMY_FOREIGN_RUN"
+        return "AUTONOMY_NO_ACTIVE_LEASE"
+
+    @precondition(has_runs)
+    @rule(number=numbers, name=sessions, seconds=st.integers(1, 300))
+    def heartbeat(self, number: int, name: str, seconds: int) -> None:
+        run = self.lease(
+            number,
+            name,
+            lambda run_id: c.Heartbeat(run_id=run_id, session_id=name, lease_seconds=seconds),
+        )
+        if run is not None:
+            run.deadline = self.now + seconds * SECOND
+
+    @precondition(has_runs)
+    @rule(number=numbers, name=sessions)
+    def release(self, number: int, name: str) -> None:
+        run = self.lease(
+            number, name, lambda run_id: c.ReleaseLease(run_id=run_id, session_id=name)
+        )
+        if run is not None:
+            self.model.give_back(run)
+
+    @precondition(has_runs)
+    @rule(number=numbers, name=sessions, result=results, good=st.booleans())
+    def end_lease(self, number: int, name: str, result: str, good: bool) -> None:
+        wanted, run = self.some_run(number)
+        outcome = ("completed" if good else "failed", result)
+        body = json(result)
+
+        def command(run_id: str) -> c.Command:
+            if good:
+                return c.CompleteLease(run_id=run_id, session_id=name, result=body)
+            return c.FailLease(run_id=run_id, session_id=name, error="e", metadata=body)
+
+        if run.session == name and run.outcome == outcome:
+            self.send(agent(name, command(run.id), self.now))
+            self.spec.then_nothing()
+            self.spec.then_reply(task_id=wanted.id, run_id=run.id, replayed=True)
+        elif self.lease(number, name, command):
+            run.outcome = outcome
+            self.end(wanted, run, outcome[0])
+
+    def end(self, task_: ModelTask, run: ModelRun, status: str) -> None:
+        run.status = status
+        self.expect_runs_for(self.model.dependents(task_.id) if status == "completed" else [])
+
+    @precondition(has_runs)
+    @rule(number=numbers, move=st.sampled_from(["claim", "start", "complete", "fail", "cancel"]))
+    def operate(self, number: int, move: str) -> None:
+        wanted, run = self.some_run(number)
+        held_back = self.model.status(wanted.id) in {"blocked", "canceled"}
+        command, sources, target = {
+            "claim": (c.ClaimRun(run_id=run.id), {"queued"}, "claimed"),
+            "start": (c.StartRun(run_id=run.id), {"claimed"}, "running"),
+            "complete": (c.CompleteRun(run_id=run.id), {"running"}, "completed"),
+            "fail": (c.FailRun(run_id=run.id, error="e"), {"running"}, "failed"),
+            "cancel": (
+                c.CancelRun(run_id=run.id),
+                ACTIVE | {"queued", "needs_attention"},
+                "canceled",
+            ),
+        }[move]
+        ending = move in {"complete", "fail"}
+        refused: type[DomainError] | None = None
+        if ending and run.leased:
+            refused = errors.InvalidClaimTokenError
+        elif run.status not in sources or (held_back and move in {"claim", "start"}):
+            refused = TRANSITION
+        self.send(command, refused=refused)
+        if refused is None:
+            run.session = self.spec.world.run(run.id).session_id
+            self.end(wanted, run, target)
+            wanted.canceled |= self.model.status(wanted.id) == "canceled"
+
+    @rule()
+    def sweep(self) -> None:
+        late = self.model.expire(self.now)
+        self.send(expire(self.now))
+        assert list(dict.fromkeys(past.run_id for past in self.spec.recorded)) == late
+
+    @precondition(has_tasks)
+    @rule(number=numbers, blocker=numbers)
+    def wait_for(self, number: int, blocker: int) -> None:
+        waiting, goal = self.some_task(number), self.some_task(blocker)
+        refused: type[DomainError] | None = None
+        if waiting is goal or goal.id in waiting.blockers:
+            refused = errors.ValidationError
+        elif self.model.waits_for(goal.id, waiting.id):
+            refused = errors.DependencyCycleError
+        self.send(c.AddDependency(task_id=waiting.id, depends_on_task_id=goal.id), refused=refused)
+        if refused is None:
+            waiting.blockers.append(goal.id)
+
+    @precondition(has_tasks)
+    @rule(number=numbers, blocker=numbers)
+    def wait_no_more(self, number: int, blocker: int) -> None:
+        waiting, goal = self.some_task(number), self.some_task(blocker)
+        known = goal.id in waiting.blockers
+        self.send(
+            c.RemoveDependency(task_id=waiting.id, depends_on_task_id=goal.id),
+            refused=None if known else errors.DependencyNotFoundError,
+        )
+        if known:
+            waiting.blockers.remove(goal.id)
+            self.expect_runs_for([waiting.id])
+
+    @precondition(has_tasks)
+    @rule(number=numbers)
+    def pause(self, number: int) -> None:
+        wanted = self.some_task(number)
+        over = self.model.status(wanted.id) in {"completed", "failed", "canceled"}
+        self.send(
+            c.PauseTask(task_id=wanted.id, reason="why"), refused=TRANSITION if over else None
+        )
+        wanted.paused |= not over
+
+    @precondition(has_tasks)
+    @rule(number=numbers)
+    def resume(self, number: int) -> None:
+        wanted = self.some_task(number)
+        was, wanted.paused = wanted.paused, False
+        self.send(c.ResumeTask(task_id=wanted.id))
+        below = self.model.below(wanted.id) if was else []
+        seen = [past.task_id for past in self.spec.recorded if isinstance(past.fact, RunEnqueued)]
+        assert sorted(seen) == sorted(filter(self.model.wants_run, below))
+        self.expect_runs_for(seen)
+
+    @precondition(has_tasks)
+    @rule(number=numbers)
+    def cancel(self, number: int) -> None:
+        wanted = self.some_task(number)
+        over = self.model.status(wanted.id) in {"completed", "failed"} and wanted.open is None
+        self.send(c.CancelTask(task_id=wanted.id), refused=TRANSITION if over else None)
+        if over:
+            return
+        statuses = {name: self.model.status(name) for name in self.model.below(wanted.id)}
+        for name, status in statuses.items():
+            if name != wanted.id and status in {"completed", "failed", "canceled"}:
+                continue
+            given_up = self.model.tasks[name]
+            given_up.canceled = True
+            if given_up.open is not None:
+                given_up.open.status = "canceled"
+
+    @precondition(has_tasks)
+    @rule(number=numbers)
+    def delete(self, number: int) -> None:
+        wanted = self.some_task(number)
+        kept = wanted.open is not None or len(self.model.below(wanted.id)) > 1
+        refused = errors.DeletePreconditionError if kept else None
+        self.send(c.DeleteTask(task_id=wanted.id), refused=refused)
+        if kept:
+            return
+        dependents = self.model.dependents(wanted.id)
+        del self.model.tasks[wanted.id]
+        for name in dependents:
+            self.model.tasks[name].blockers.remove(wanted.id)
+        self.expect_runs_for(dependents)
+
+    @invariant()
+    def both_sides_agree(self) -> None:
+        world = self.spec.world
+        for name, wanted in self.model.tasks.items():
+            assert world.task(name).status == self.model.status(name), name
+            runs = [world.run(run.id) for run in wanted.runs]
+            assert [run.status for run in runs] == [run.status for run in wanted.runs]
+            assert [run.attempt for run in runs] == [run.attempt for run in wanted.runs]
+            assert all(run.attempt <= wanted.max_attempts for run in runs)
+        for name in SESSIONS:
+            held = {run.id for run in self.model.leases(name, self.now)}
+            assert len(held) <= 1
+            assert held == {
+                run.id
+                for _, run in world.runs()
+                if run.session_id == name and run.leased_at(self.now)
+            }
+
+    def teardown(self) -> None:
+        check_invariants(self.spec.world)
+
+
+TestTasksAndLeases = TasksAndLeases.TestCase
+TestTasksAndLeases.settings = settings(
+    max_examples=150,
+    stateful_step_count=40,
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow],
+)
