@@ -26,7 +26,6 @@ CROSS_ORIGIN: Final[Headers] = (
 )
 NO_STORE: Final = (b"cache-control", b"no-store")
 JSON_TYPE: Final = (b"content-type", b"application/json")
-TEXT_TYPE: Final = (b"content-type", b"text/plain")
 REPLAYED: Final[Headers] = ((b"idempotent-replayed", b"true"),)
 RETRY: Final[Headers] = ((b"retry-after", b"1"),)
 
@@ -50,7 +49,6 @@ class Stream(Struct, frozen=True):
     headers: Headers = (JSON_TYPE, NO_STORE)
 
 
-NOT_FOUND_PAGE: Final = Answer(404, b"404 page not found", content_type=TEXT_TYPE)
 NO_CONTENT: Final = Answer(204)
 TOO_LARGE: Final = Answer(413, error_body(413, "request body too large"))
 

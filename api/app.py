@@ -1,10 +1,9 @@
 """The application: one table of operations behind guards, everything else through Starlette."""
 
 import logging
-import traceback
 from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
-from typing import Any, Final
+from typing import Final
 
 from starlette.applications import Starlette
 from starlette.datastructures import MutableHeaders
@@ -30,10 +29,10 @@ from api.answers import (
 )
 from api.call import BodyTooLargeError, Call, Prepared
 from api.errors import error_body, phrase_of, status_of
-from api.identity import caller_of
+from api.identity import LOCAL, caller_of
 from api.openapi import document
 from api.parsing import MAX_BODY
-from api.redaction import redact_text
+from api.redaction import log_failure, redact_text
 from api.routes import OPERATIONS
 from api.routing import Router
 from api.services import Services
@@ -152,13 +151,15 @@ class Application(Starlette):
         operation = prepared.operation
         if int(headers.get(b"content-length", 0)) > MAX_BODY:
             return TOO_LARGE
-        caller = caller_of(
-            headers,
-            token,
-            self._services.ledger,
-            agent_required=operation.agent,
-            may_register=operation.registers_session,
-        )
+        caller = LOCAL
+        if not operation.public:
+            caller = caller_of(
+                headers,
+                token,
+                self._services.ledger,
+                agent_required=operation.agent,
+                may_register=operation.registers_session,
+            )
         call = Call(
             services=self._services,
             prepared=prepared,
@@ -239,9 +240,3 @@ async def _send_stream(answer: Stream, receive: Receive, send: Send, extra: Head
         # The status is out already: the broken-off body tells the client.
         log_failure(error)
         raise ConnectionAbortedError("the answer could not be finished") from None
-
-
-def log_failure(error: BaseException) -> None:
-    """Log an unexpected error with its traceback, without secrets."""
-    lines: Any = traceback.format_exception(error)
-    _LOG.error("unexpected error\n%s", redact_text("".join(lines)))

@@ -3,7 +3,6 @@
 from typing import Annotated, TypeAlias
 
 import msgspec
-from msgspec import Struct
 
 from api.parsing import Body, SignedInt64, no_json, one_of
 from domain.values import (
@@ -21,9 +20,10 @@ PriorityText: TypeAlias = Annotated[str, one_of(Priority)] | None
 PolicyText: TypeAlias = Annotated[str, one_of(ApprovalPolicy)] | None
 
 
-class Owner(Struct, frozen=True, kw_only=True):
+class OwnerRequest(Body, frozen=True, kw_only=True):
     """Whom a task shall belong to."""
 
+    REQUIRED = ("kind", "ref")
     kind: Annotated[str, one_of(OwnerKind)] | None = None
     ref: str | None = None
 
@@ -45,7 +45,7 @@ class TaskCreateRequest(Body, frozen=True, kw_only=True):
     auto_enqueue_on_ready: bool | None = None
     draft: bool | None = None
     approval_policy: PolicyText = None
-    owner: Owner | None = None
+    owner: OwnerRequest | None = None
     metadata: Raw = msgspec.field(default_factory=no_json)
 
 
@@ -68,7 +68,7 @@ class UpdateTaskRequest(Body, frozen=True, kw_only=True):
     approval_policy: PolicyText = None
     metadata: Raw = msgspec.field(default_factory=no_json)
     network_channel: Text = None
-    owner: Owner | None = None
+    owner: OwnerRequest | None = None
     clear_owner: bool | None = None
 
 

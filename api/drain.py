@@ -37,22 +37,22 @@ async def _drain(call: Call, reason: str, timeout: int) -> DrainSchedulerRespons
             active_claims=active_claims(services.ledger.reader),
         )
     )
-    remaining = await _wait_for_claims(call, timeout)
+    remaining, timed_out = await _wait_for_claims(call, timeout)
     await call.submit(
-        EndDrain(completed=not remaining, timed_out=remaining > 0, remaining_claims=remaining)
+        EndDrain(completed=not remaining, timed_out=timed_out, remaining_claims=remaining)
     )
     return DrainSchedulerResponse(
         scheduler=services.scheduler_status(),
         completed=not remaining,
-        timed_out=remaining > 0,
+        timed_out=timed_out,
         remaining_claims=remaining,
         started_at=date_time(started_at),
         completed_at=date_time(services.clock()),
     )
 
 
-async def _wait_for_claims(call: Call, timeout: int) -> int:
-    """Return how many claims are left when there are none or the time is over."""
+async def _wait_for_claims(call: Call, timeout: int) -> tuple[int, bool]:
+    """Return how many claims are left in the end, and whether that is for want of time."""
     services = call.services
     loop = asyncio.get_running_loop()
     deadline = loop.time() + timeout
@@ -60,5 +60,5 @@ async def _wait_for_claims(call: Call, timeout: int) -> int:
         remaining = active_claims(services.ledger.reader)
         left = deadline - loop.time()
         if not remaining or left <= 0 or services.stopping.is_set():
-            return remaining
+            return remaining, remaining > 0 and left <= 0
         await services.signal.wait(min(left, services.settings.drain_poll_seconds))

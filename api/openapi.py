@@ -42,6 +42,7 @@ class Schemas:
     def __init__(self) -> None:
         """Start empty."""
         self.components: dict[str, Any] = {}
+        self._named: dict[str, type[Struct]] = {}
 
     def of(self, kind: Any) -> dict[str, Any]:
         """Return the schema of a type."""
@@ -80,6 +81,9 @@ class Schemas:
 
     def _reference(self, cls: type[Struct], info: inspect.StructType) -> dict[str, Any]:
         name = cls.__name__
+        if self._named.setdefault(name, cls) is not cls:
+            message = f"two types are called {name}"
+            raise ValueError(message)
         if name not in self.components:
             self.components[name] = {}
             self.components[name] = self._object(cls, info)
@@ -174,6 +178,16 @@ def _parameters(operation: Operation, schemas: Schemas) -> list[dict[str, Any]]:
             "properties"
         ].items():
             parameters.append({"name": name, "in": "query", "required": False, "schema": schema})
+    if operation.media_type == EVENTS:
+        parameters.append(
+            {
+                "name": "Last-Event-ID",
+                "in": "header",
+                "required": False,
+                "description": "The last sequence a client got; goes before `after_sequence`.",
+                "schema": {"type": "string"},
+            }
+        )
     if operation.agent:
         for position, (name, text) in enumerate(_AGENT_HEADERS):
             parameters.append(

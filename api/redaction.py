@@ -1,8 +1,11 @@
 """Keeps secrets out of everything that leaves the process as text."""
 
+import logging
 import re
+import traceback
 from typing import Final
 
+_LOG: Final = logging.getLogger("taskledger")
 _CLAIM: Final = re.compile(rb"agh_claim_[A-Za-z0-9_-]+")
 _ACCESS: Final = re.compile(rb"tl_([0-9a-f]{16})_[A-Za-z0-9_-]+")
 
@@ -19,3 +22,8 @@ def redact(text: bytes) -> bytes:
 def redact_text(text: str) -> str:
     """Return the text with claim tokens and access tokens masked."""
     return redact(text.encode("utf-8", "replace")).decode()
+
+
+def log_failure(error: BaseException) -> None:
+    """Log an unexpected error with its traceback, without secrets."""
+    _LOG.error("unexpected error\n%s", redact_text("".join(traceback.format_exception(error))))

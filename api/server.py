@@ -28,6 +28,7 @@ UNUSABLE: Final = 2
 
 _GC_THRESHOLDS: Final = (50_000, 20, 50)
 _CONNECTIONS: Final = 2048
+_IDLE_SECONDS: Final = 60
 _SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
 
 
@@ -57,6 +58,7 @@ class Server(uvicorn.Server):
             log_level="warning",
             server_header=False,
             proxy_headers=False,
+            timeout_keep_alive=_IDLE_SECONDS,
             timeout_graceful_shutdown=max(1, round(settings.shutdown_seconds)),
         )
         super().__init__(config)

@@ -9,11 +9,11 @@ from typing import Any, Final
 
 from api.access import Access
 from api.guard import Guard
+from api.redaction import log_failure
 from api.settings import Settings
 from api.waiting import ClaimQueue, CommitSignal
 from domain.commands import ExpireLeases
 from domain.decide import decide
-from domain.errors import DomainError
 from domain.instants import SECOND
 from domain.recorded import SCHEDULER_STREAM
 from domain.registry import SchedulerState
@@ -106,20 +106,23 @@ class Services:
         self.hub = Hub(self.ledger.head)
         self.claims = ClaimQueue()
         self.signal = CommitSignal()
-        self.committer = Committer(
-            self.ledger,
-            PROJECTORS,
-            decide,
-            world_of,
-            clock,
-            on_commit=(self.hub.publish, self._notice),
-        )
+        self.committer = self._committer()
         self.access = Access(self.ledger, self.committer.poll)
         self.guard = Guard(settings.host, settings.port, settings.allowed_hosts)
         self.stopping = asyncio.Event()
         self.bells: set[asyncio.Event] = set()
         self.document = b""
         self._tasks: set[asyncio.Task[Any]] = set()
+
+    def _committer(self) -> Committer:
+        listeners = (self.hub.publish, self._notice)
+        try:
+            return Committer(
+                self.ledger, PROJECTORS, decide, world_of, self.clock, on_commit=listeners
+            )
+        except BaseException:
+            self.ledger.close()
+            raise
 
     def scheduler_status(self) -> SchedulerStatus:
         """Return how the scheduler stands now."""
@@ -181,8 +184,11 @@ class Services:
             await asyncio.sleep(seconds)
             try:
                 await work()
-            except (DomainError, StoreUnavailableError) as error:
+            except StoreUnavailableError as error:
                 _LOG.warning("background work failed, next try in %g s: %s", seconds, error)
+            except Exception as error:
+                # Leases have to be swept again, whatever this was.
+                log_failure(error)
 
     async def _sweep(self) -> None:
         """Take back leases that ran out, also while the scheduler is paused."""

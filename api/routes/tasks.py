@@ -47,7 +47,7 @@ async def _create(call: Call, parent_task_id: str | None) -> Answer:
     return task_reply(call, await call.submit(command))
 
 
-def _owner(owner: b.Owner | None) -> OwnerInput | None:
+def _owner(owner: b.OwnerRequest | None) -> OwnerInput | None:
     return OwnerInput(kind=owner.kind or "", ref=owner.ref or "") if owner else None
 
 
