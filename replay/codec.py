@@ -106,16 +106,7 @@ class LedgerMapper(Mapper[str]):
     ) -> Recorded:
         """Return the event of a stored row; raises MapperDeserialisationError when unreadable."""
         try:
-            if self.cipher:
-                state = self.cipher.decrypt(state)
-            if self.compressor:
-                state = self.compressor.decompress(state)
-            shape = self._shapes[type_]
-            found = (
-                shape.decode(state)
-                if state.startswith(shape.prefix)
-                else self._decode_older(type_, shape, state)
-            )
+            found = self._state(type_, state)
         except Exception as error:
             message = f"event {version} of stream {stream!r}, a {type_!r}, is unreadable: {error!r}"
             raise MapperDeserialisationError(message) from error
@@ -135,6 +126,16 @@ class LedgerMapper(Mapper[str]):
             causation_id=found.causation_id,
             correlation_id=found.correlation_id,
         )
+
+    def _state(self, type_: str, state: bytes) -> _State[Any]:
+        if self.cipher:
+            state = self.cipher.decrypt(state)
+        if self.compressor:
+            state = self.compressor.decompress(state)
+        shape = self._shapes[type_]
+        if state.startswith(shape.prefix):
+            return shape.decode(state)
+        return self._decode_older(type_, shape, state)
 
     def _decode_older(self, type_: str, shape: _Shape, state: bytes) -> _State[Any]:
         older = _decode_any(state)
