@@ -106,6 +106,14 @@ class LedgerRecorder(library.SQLiteProcessRecorder):
             *tracking,
         ]
 
+    def create_table(self) -> None:
+        """Make the tables that are missing; another process may be making them just now."""
+        try:
+            super().create_table()
+        except persistence.IntegrityError:
+            # The library looks before it writes: who comes second finds the mark already there.
+            super().create_table()
+
     def check_schema(self) -> None:
         """Raise StoreOpenError when a newer release has changed the tables."""
         with self.datastore.transaction(commit=False) as cursor:
