@@ -3,7 +3,7 @@
 import sqlite3
 from typing import TYPE_CHECKING
 
-from replay.errors import StoreUnavailableError, is_busy
+from replay.errors import StoreUnavailableError
 
 if TYPE_CHECKING:
     from api.services import Services
@@ -16,7 +16,7 @@ def obstacles(services: "Services") -> tuple[str, ...]:
         found.append("the server is shutting down")
     if not _readable(services):
         found.append("the store cannot be read")
-    if not _writable(services):
+    if not services.committer.can_write():
         found.append("the store cannot be written")
     return tuple(found)
 
@@ -26,17 +26,4 @@ def _readable(services: "Services") -> bool:
         services.ledger.reader.select("SELECT 1")
     except (StoreUnavailableError, sqlite3.Error):
         return False
-    return True
-
-
-def _writable(services: "Services") -> bool:
-    """Whether the write lock can be had; while somebody has it, somebody writes."""
-    writer = services.ledger.writer
-    try:
-        if writer.connection.in_transaction:
-            return True
-        writer.begin()
-    except sqlite3.Error as error:
-        return is_busy(error)
-    writer.rollback()
     return True

@@ -79,6 +79,7 @@ class Committer:
         self._queue: deque[Job] = deque()
         self._scheduled = False
         self._busy_since = 0.0
+        self._failing = False
         self._pending: tuple[Future[float], list[Job]] | None = None
         self._thread: ThreadPoolExecutor | None = None
         self._closed = False
@@ -96,6 +97,15 @@ class Committer:
     def committing(self) -> bool:
         """Whether a COMMIT is on its way in the thread."""
         return self._pending is not None
+
+    def can_write(self) -> bool:
+        """Return whether the store takes writes now; after a failure something is written to see.
+
+        While somebody holds the write lock, somebody writes.
+        """
+        if self._pending is None:
+            self._failing = not self._transaction.possible(durably=self._failing)
+        return not self._failing
 
     async def submit(self, command: Command, context: ContextSource) -> Outcome:
         """Return the outcome once it is durable.
@@ -225,6 +235,7 @@ class Committer:
                 self._commit_here([job])
 
     def _fail(self, jobs: list[Job], error: Exception) -> None:
+        self._failing = is_unavailable(error)
         for job in jobs:
             job.error = unavailable(error) if is_unavailable(error) else error
             job.outcome = None
@@ -279,6 +290,7 @@ class Committer:
             self._fail(jobs, unavailable(error))
 
     def _land(self, jobs: list[Job]) -> None:
+        self._failing = False
         commit = self._transaction.finish()
         self.metrics.events += commit.head - commit.previous
         self._settle(jobs)

@@ -14,6 +14,9 @@ from replay.errors import ReplayError, StoreOpenError, is_busy, unavailable
 from replay.ledger import Ledger
 
 _BUSY_PAUSE: Final = 0.005
+# As much as a large command writes, because on a full disk a page or two may still find room, and
+# another value each time, because SQLite does not write what stays the same.
+_WRITE_SOMETHING: Final = "REPLACE INTO meta VALUES ('last_write_check', randomblob(65536))"
 
 
 class Transaction:
@@ -64,6 +67,7 @@ class Transaction:
         head = connection.execute(statement).fetchone()[0] or 0
         if head != self._ledger.head:
             self._ledger.refresh()
+            self.desk.rows.discard()
         self.desk.start(self._ledger.head, self._ledger.recorded_at)
         self.desk.rows.start(connection)
 
@@ -116,6 +120,20 @@ class Transaction:
         desk.rows.finish()
         return commit
 
+    def possible(self, *, durably: bool) -> bool:
+        """Return whether a transaction can begin or, `durably`, whether one can be committed."""
+        try:
+            connection = self._writer.begin()
+            if durably:
+                connection.execute(_WRITE_SOMETHING)
+                self._writer.commit()
+            else:
+                self._writer.rollback()
+        except sqlite3.Error as error:
+            self._writer.reset()
+            return is_busy(error)
+        return True
+
     def undo(self) -> None:
         """End a transaction that has nothing to commit."""
         self._writer.rollback()
@@ -125,7 +143,7 @@ class Transaction:
         """Undo the transaction and distrust the connection and every cached state."""
         self._writer.reset()
         self._ledger.cache.clear()
-        self.desk.rows.finish()
+        self.desk.rows.discard()
 
 
 def _statements(projectors: Iterable[Projector]) -> list[str]:

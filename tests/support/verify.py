@@ -27,8 +27,7 @@ _BUSY_SECONDS = 10.0
 def verify(path: Path) -> list[Recorded]:
     """Check everything in the file at once and return its events."""
     with closing(Verifier(path)) as verifier:
-        verifier.catch_up()
-        verifier.check_rows()
+        verifier.check()
         return verifier.history
 
 
@@ -58,37 +57,32 @@ class Verifier:
         """Drop the rebuilt read models."""
         self._scratch.close()
 
-    def catch_up(self) -> list[Recorded]:
-        """Take in what is new, check that it follows on what was there, and return it."""
+    def check(self) -> None:
+        """Take in what is new, and check the order of the events and every row of every table."""
         with self._snapshot() as file:
-            stored = file.execute("SELECT * FROM stored_events ORDER BY notification_id").fetchall()
-        known = len(self.history)
-        assert _digest(stored[:known]).digest() == self._digest.digest(), "the past has changed"
-        new = [self._mapper.decode(*row) for row in stored[known:]]
-        self._digest = _digest(stored)
-        for recorded in new:
-            self._take(recorded)
-        self._rows.flush()
-        self._rows.finish()
+            self._catch_up(file)
+            self._check_rows(file)
+            assert file.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
         check_order(self.history)
         check_leases(self.history)
-        return new
 
-    def check_rows(self) -> None:
-        """Check that each table of the file holds what the events give, and stands at the head."""
-        with self._snapshot() as file:
-            head = file.execute("SELECT max(notification_id) FROM stored_events").fetchone()[0] or 0
-            assert head == (self.history[-1].sequence if self.history else 0), "not caught up"
-            if head:
-                tracked = dict(
-                    file.execute("SELECT application_name, notification_id FROM tracking")
-                )
-                assert {name: tracked.get(name) for name in self._names} == dict.fromkeys(
-                    self._names, head
-                )
-            for table in self._tables:
-                _check_table(table, _rows_of(file, table), _rows_of(self._scratch, table))
-            assert file.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+    def _catch_up(self, file: sqlite3.Connection) -> None:
+        stored = file.execute("SELECT * FROM stored_events ORDER BY notification_id").fetchall()
+        known = len(self.history)
+        assert _digest(stored[:known]).digest() == self._digest.digest(), "the past has changed"
+        self._digest = _digest(stored)
+        for row in stored[known:]:
+            self._take(self._mapper.decode(*row))
+        self._rows.flush()
+        self._rows.finish()
+
+    def _check_rows(self, file: sqlite3.Connection) -> None:
+        if self.history:
+            tracked = dict(file.execute("SELECT application_name, notification_id FROM tracking"))
+            positions = {name: tracked.get(name) for name in self._names}
+            assert positions == dict.fromkeys(self._names, self.history[-1].sequence)
+        for table in self._tables:
+            _check_table(table, _rows_of(file, table), _rows_of(self._scratch, table))
 
     def _take(self, recorded: Recorded) -> None:
         stream = recorded.originator_id
