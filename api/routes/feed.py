@@ -15,7 +15,7 @@ from api.routes.common import operation
 from api.routes.task_reads import require_task
 from api.sse import HEADERS, PAGE, StoredFrame, events
 from domain.errors import ValidationError
-from projections.lookup import Lookup
+from projections.lookup import workspace_of_ref
 from projections.queries.timeline import (
     LedgerFilters,
     ledger_page,
@@ -140,7 +140,7 @@ def _filters(call: Call, query: LedgerStreamQuery) -> LedgerFilters:
     workspace_id = query.workspace
     if workspace_id:
         # The events of a workspace outlive its registration, so an unknown one is no error.
-        found = Lookup(call.services.ledger.reader).workspace_of_ref(workspace_id)
+        found = workspace_of_ref(call.services.ledger.reader, workspace_id)
         workspace_id = found or workspace_id
         call.require_workspace(workspace_id, f'workspace "{workspace_id}"')
     return LedgerFilters(

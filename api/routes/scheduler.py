@@ -55,6 +55,7 @@ async def get_backlog(call: Call) -> Answer:
     backlog = backlog_page(
         call.services.ledger.reader,
         limit=query.limit,
+        scope=query.scope or "",
         workspace_id=workspace_id,
         include_paused=query.include_paused,
     )

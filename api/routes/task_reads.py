@@ -18,7 +18,7 @@ from domain.errors import (
     WorkspaceNotFoundError,
 )
 from domain.task.state import Task
-from projections.lookup import Lookup
+from projections.lookup import workspace_of_ref
 from projections.queries.batches import task_of
 from projections.queries.runs import list_runs, run_detail
 from projections.queries.tasks import TaskFilters, task_detail, task_tree
@@ -87,7 +87,7 @@ def _workspace_id(call: Call, ref: str) -> str:
     """Return the workspace to list: the one that is named, else the only one the token reaches."""
     if not ref:
         return call.caller.workspace_limit
-    found = Lookup(call.services.ledger.reader).workspace_of_ref(ref)
+    found = workspace_of_ref(call.services.ledger.reader, ref)
     if found is None:
         raise WorkspaceNotFoundError(f'"{ref}"')
     call.require_workspace(found, f'workspace "{found}"')

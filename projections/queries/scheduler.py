@@ -28,6 +28,12 @@ STARVED_AFTER: Final = 120 * SECOND
 DEFAULT_BACKLOG_LIMIT: Final = 50
 MAX_BACKLOG_LIMIT: Final = 500
 
+_OF_SCOPE: Final = {
+    "": "",
+    "global": " AND workspace_id = ''",
+    "workspace": " AND workspace_id <> ''",
+}
+
 
 def scheduler_status(
     reader: Reader, scheduler: SchedulerState, as_of: int, starved_after: int = STARVED_AFTER
@@ -61,20 +67,25 @@ def active_claims(reader: Reader) -> int:
 
 
 def backlog_page(
-    reader: Reader, *, limit: int = 0, workspace_id: str = "", include_paused: bool = False
+    reader: Reader,
+    *,
+    limit: int = 0,
+    scope: str = "",
+    workspace_id: str = "",
+    include_paused: bool = False,
 ) -> SchedulerBacklog:
     """Return the first queued runs in claim order, and how many there are in all.
 
-    A limit of 0 or less means 50; 500 is the most. An empty workspace id admits all.
+    A limit of 0 or less means 50; 500 is the most. An empty scope or workspace id admits all.
     """
     size = min(limit, MAX_BACKLOG_LIMIT) if limit > 0 else DEFAULT_BACKLOG_LIMIT
     kinds = (0, 1) if include_paused else (0,)
-    parts = (_waiting(reader, paused, workspace_id, size) for paused in kinds)
+    parts = (_waiting(reader, paused, scope, workspace_id, size) for paused in kinds)
     rows = list(islice(merge(*parts), size))
     runs = runs_by_id(reader, (row[2] for row in rows))
     tasks = summaries(reader, task_rows(reader, {row[3] for row in rows}).values())
     by_id = {task.id: task for task in tasks}
-    counters = _counters(reader, workspace_id)
+    counters = _queued(reader, scope, workspace_id)
     total = counters.get(QUEUED, 0)
     if include_paused:
         total += counters.get(QUEUED_PAUSED, 0)
@@ -87,13 +98,34 @@ def backlog_page(
     return SchedulerBacklog(runs=tuple(entries), total=total)
 
 
-def _waiting(reader: Reader, paused: int, workspace_id: str, size: int) -> list[Row]:
-    of_workspace = " AND workspace_id <> '' AND workspace_id = ?" if workspace_id else ""
+def _waiting(reader: Reader, paused: int, scope: str, workspace_id: str, size: int) -> list[Row]:
+    admitted = _OF_SCOPE[scope]
+    if workspace_id:
+        admitted += " AND workspace_id <> '' AND workspace_id = ?"
     return reader.select(
-        f"SELECT rank, queued_at, run_id, task_id FROM backlog WHERE paused = ?{of_workspace}"
+        f"SELECT rank, queued_at, run_id, task_id FROM backlog WHERE paused = ?{admitted}"
         " ORDER BY rank, queued_at, run_id LIMIT ?",
         (paused, workspace_id, size) if workspace_id else (paused, size),
     )
+
+
+def _queued(reader: Reader, scope: str, workspace_id: str) -> dict[str, int]:
+    """Return how many runs of a scope and workspace wait, by counter."""
+    if not scope or workspace_id:
+        return _counters(reader, workspace_id) if scope != "global" else {}
+    counted = reader.select(
+        "SELECT name, SUM(value) FROM backlog_counters WHERE name IN (?, ?)"
+        " AND workspace_id <> '' GROUP BY name",
+        (QUEUED, QUEUED_PAUSED),
+    )
+    in_workspaces = {row[0]: row[1] for row in counted}
+    if scope == "workspace":
+        return in_workspaces
+    everywhere = _counters(reader, "")
+    return {
+        name: everywhere.get(name, 0) - in_workspaces.get(name, 0)
+        for name in (QUEUED, QUEUED_PAUSED)
+    }
 
 
 def _counters(reader: Reader, workspace_id: str) -> dict[str, int]:

@@ -42,6 +42,7 @@ class Document:
     def __init__(self, document: JsonObject) -> None:
         self.document = document
         self._schemas = document["components"]
+        self._validators: dict[str, Draft202012Validator] = {}
         self._operations = [
             (method.upper(), _pattern(path), operation)
             for path, methods in document["paths"].items()
@@ -73,7 +74,11 @@ class Document:
 
     def check_value(self, value: Any, schema: JsonObject) -> None:
         """Assert that a JSON value is as its schema says."""
-        Draft202012Validator({**schema, "components": self._schemas}).validate(value)
+        known = json.dumps(schema)
+        if known not in self._validators:
+            whole = {**schema, "components": self._schemas}
+            self._validators[known] = Draft202012Validator(whole)
+        self._validators[known].validate(value)
 
 
 def _pattern(path: str) -> re.Pattern[str]:

@@ -11,6 +11,8 @@ from starlette.routing import Route
 
 from api.errors import CODES, status_of
 from api.routes import OPERATIONS
+from api.services import Services
+from api.tokens import IssuedToken, create_token
 from domain import errors
 from tests.api.live import Client, LiveServer, error_of, serving
 
@@ -176,6 +178,33 @@ def test_other_routes_get_the_same_guards(tmp_path: Path, caplog: pytest.LogCapt
     assert broken.status_code == 500
     assert "agh_claim_[REDACTED]" in caplog.text
     assert "agh_claim_secret" not in caplog.text
+
+
+def test_other_routes_need_a_token_as_well(tmp_path: Path) -> None:
+    issued: list[IssuedToken] = []
+
+    def prepare(services: Services) -> None:
+        issued.append(create_token(services, name="reader", scopes=("task:read",)))
+
+    routes = [Route("/facade/{what}", _echo, methods=["GET", "POST"])]
+    with serving(tmp_path, routes=routes, prepare=prepare) as server:
+        client = server.client.like(Authorization=f"Bearer {issued[0].text}")
+
+        assert server.client.get("/facade/echo").status_code == 401
+        assert client.get("/facade/echo").status_code == 200
+        assert client.post("/facade/echo").status_code == 403
+
+
+def test_a_trace_id_is_kept_with_the_events(tmp_path: Path) -> None:
+    trace = "0af7651916cd43dd8448eb211c80319c"
+    with serving(tmp_path) as server:
+        for value in (f"00-{trace}-b7ad6b7169203331-01", "nonsense", ""):
+            body = {"scope": "global", "title": "t"}
+            server.client.post("/api/tasks", body, headers={"traceparent": value})
+        server.stop()
+        recorded = server.services.ledger.read(0, 10)
+
+    assert [event.correlation_id for event in recorded] == [trace, "", ""]
 
 
 def test_what_nobody_expected_is_a_500_that_tells_nothing(

@@ -55,6 +55,11 @@ def test_the_backlog_is_limited_and_hides_what_is_paused(client: Client) -> None
     assert len(client.ok("GET", "/api/scheduler/backlog?limit=1")["backlog"]["runs"]) == 1
     assert client.ok("GET", "/api/scheduler/backlog?limit=-5")["backlog"]["runs"]
     assert client.ok("GET", "/api/scheduler/backlog?workspace=none")["backlog"]["total"] == 0
+    everywhere, globally, inside = (
+        client.ok("GET", f"/api/scheduler/backlog?scope={scope}")["backlog"]["total"]
+        for scope in ("", "global", "workspace")
+    )
+    assert everywhere == globally + inside
     for bad in ("limit=x", "include_paused=maybe", "scope=here", "scope=global&workspace=w"):
         error_of(client.get(f"/api/scheduler/backlog?{bad}"), 422)
 

@@ -251,12 +251,16 @@ def test_a_store_that_fails_is_a_503(tmp_path: Path) -> None:
         connection = server.services.ledger.writer.connection
         connection.execute("PRAGMA query_only=ON")
         response = server.client.post("/api/tasks", {"scope": "global", "title": "t"})
+        recovered = server.client.post("/api/tasks", {"scope": "global", "title": "t"})
+        server.services.stopping.set()
         ready = server.client.get("/readyz")
 
     assert response.status_code == 503
     assert response.json() == {"error": "Service Unavailable"}
     assert response.headers["retry-after"] == "1"
-    assert ready.status_code in {200, 503}
+    assert recovered.status_code == 201
+    assert ready.status_code == 503
+    assert ready.json()["reasons"] == ["the server is shutting down"]
 
 
 def test_a_long_list_is_whole_and_in_order(tmp_path: Path) -> None:

@@ -29,6 +29,17 @@ def listed(ledger: Ledger, **filters: Any) -> tuple[list[str], int]:
     return [entry.run.id for entry in page.runs], page.total
 
 
+def test_the_backlog_of_a_scope_counts_its_own_runs_alone(ledger: Ledger) -> None:
+    queue(ledger, "1")
+    queue(ledger, "2", workspace="w1")
+    queue(ledger, "3", workspace="w2")
+
+    assert listed(ledger, scope="global") == (["run-1"], 1)
+    assert listed(ledger, scope="workspace") == (["run-2", "run-3"], 2)
+    assert listed(ledger, scope="workspace", workspace_id="w2") == (["run-3"], 1)
+    assert listed(ledger, scope="global", workspace_id="w2") == ([], 0)
+
+
 def test_an_idle_running_scheduler_counts_nothing(ledger: Ledger) -> None:
     assert shown(scheduler_status(ledger.store, SchedulerState(), ledger.now)) == {
         "paused": False,
