@@ -16,12 +16,15 @@ class Site:
         self.log = folder / "server.log"
         self.port = free_port()
         self._settings = settings
+        self._last: Server | None = None
 
     def spawn(self) -> Server:
         """Start a server and do not wait for it."""
         settings = {"port": self.port, "store": f"sqlite:{self.store}", **self._settings}
         options = [f"--{name.replace('_', '-')}={value}" for name, value in settings.items()]
-        return spawn(["-m", "api.cli", "serve", *options], port=self.port, log=self.log)
+        command = ["-m", "api.cli", "serve", *options]
+        self._last = spawn(command, port=self.port, log=self.log)
+        return self._last
 
     def start(self) -> Server:
         """Start a server and return it when it is ready."""
@@ -33,6 +36,11 @@ class Site:
             raise
         return server
 
+    def stop(self) -> None:
+        """Stop the last server, if it still runs."""
+        if self._last is not None:
+            self._last.stop()
+
     @contextmanager
     def serving(self) -> Iterator[Server]:
         """Give a server that is ready, and stop it afterwards."""
@@ -40,7 +48,7 @@ class Site:
         try:
             yield server
         finally:
-            server.stop()
+            self.stop()
 
     def complaints(self) -> list[str]:
         """Return what servers logged about unexpected errors."""
