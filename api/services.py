@@ -30,7 +30,7 @@ from projections.backlog import claimable_runs
 from projections.catalog import PROJECTORS
 from projections.lookup import Lookup
 from projections.queries.scheduler import scheduler_status
-from projections.rows import Reader
+from projections.rows import Store
 from projections.wire import SchedulerStatus
 from replay.committer import Commit, Committer
 from replay.errors import StoreUnavailableError
@@ -74,19 +74,19 @@ class Ids:
 class LedgerWorld(Lookup):
     """What deciding looks at: folded states, and the lookups over the writer's rows."""
 
-    def __init__(self, state_of: Callable[[str], State | None], reader: Reader) -> None:
+    def __init__(self, state_of: Callable[[str], State | None], store: Store) -> None:
         """Join states and rows."""
-        super().__init__(reader)
+        super().__init__(store)
         self.state = state_of
 
     def claimable_runs(self, query: ClaimQuery) -> Any:
         """Yield (task id, run id) in claim order."""
-        return claimable_runs(self._reader, query)
+        return claimable_runs(self._store, query)
 
 
-def world_of(state_of: Callable[[str], State | None], reader: Reader) -> World:
+def world_of(state_of: Callable[[str], State | None], store: Store) -> World:
     """Return the world over these states and rows."""
-    return LedgerWorld(state_of, reader)
+    return LedgerWorld(state_of, store)
 
 
 class Services:

@@ -7,6 +7,7 @@ tasks of their lineage are paused, and are found by ancestor, so that a pause co
 from collections import Counter
 from collections.abc import Iterator
 from heapq import merge
+from itertools import islice
 from typing import Final, TypeAlias
 
 from domain.task.state import Run, Task, TaskState
@@ -90,6 +91,8 @@ class BacklogProjector:
         if new is None:
             return
         old = _before(change)
+        if old is not None and _same(old, new):
+            return
         tally: _Tally = Counter()
         more = _paused(new) - _paused(old)
         if more:
@@ -99,6 +102,19 @@ class BacklogProjector:
             _count_runs(old, -1, tally)
             _count_runs(new, +1, tally)
         _add(tally, rows)
+
+
+def _same(old: TaskState, new: TaskState) -> bool:
+    """Whether nothing changed that the backlog tells, as with a heartbeat."""
+    before, after = old.task, new.task
+    return (
+        [run.status for run in old.runs.values()] == [run.status for run in new.runs.values()]
+        and before.status == after.status
+        and before.paused == after.paused
+        and before.deleted == after.deleted
+        and before.priority == after.priority
+        and before.owner == after.owner
+    )
 
 
 def _before(change: Change) -> TaskState | None:
@@ -219,14 +235,29 @@ def _add(tally: _Tally, rows: Rows) -> None:
             rows.put(COUNTERS, (name, workspace_id, value))
 
 
-_CLAIMABLE_PAGE: Final = (
+_CLAIMABLE: Final = (
     "SELECT rank, queued_at, run_id, task_id FROM backlog"
-    " WHERE claimable = 1 AND workspace_id = ? AND owner = ? AND rank <= ?{channel}"
-    " AND (rank, queued_at, run_id) > (?, ?, ?)"
-    " ORDER BY rank, queued_at, run_id LIMIT ?"
+    " WHERE claimable = 1 AND workspace_id = ? AND owner = ? AND rank <= ?"
 )
-_OF_ANY_CHANNEL: Final = _CLAIMABLE_PAGE.format(channel="")
-_OF_ONE_CHANNEL: Final = _CLAIMABLE_PAGE.format(channel=" AND channel = ? AND channel <> ''")
+_OF_ONE_CHANNEL: Final = " AND channel = ? AND channel <> ''"
+_BEHIND: Final = " AND (rank, queued_at, run_id) > (?, ?, ?)"
+_IN_ORDER: Final = " ORDER BY rank, queued_at, run_id LIMIT "
+_OWNERS: Final = 3
+
+
+def _page(channel: str) -> str:
+    return f"{_CLAIMABLE}{channel}{_BEHIND}{_IN_ORDER}?"
+
+
+def _first(channel: str) -> str:
+    """Return the statement for the first row of each owner."""
+    one = f"{_CLAIMABLE}{channel}{_IN_ORDER}1"
+    return " UNION ALL ".join(f"SELECT * FROM ({one}) AS o{number}" for number in range(_OWNERS))
+
+
+_PAGES: Final = {False: _page(""), True: _page(_OF_ONE_CHANNEL)}
+_FIRSTS: Final = {False: _first(""), True: _first(_OF_ONE_CHANNEL)}
+"""By whether the session is bound to a channel."""
 
 
 def claimable_runs(reader: Reader, query: ClaimQuery) -> Iterator[tuple[str, str]]:
@@ -235,15 +266,26 @@ def claimable_runs(reader: Reader, query: ClaimQuery) -> Iterator[tuple[str, str
     Reads a few rows at a time, so that the cost is bounded by what is taken, whatever waits.
     """
     owners = ("", f"pool:{query.agent_name}", f"agent_session:{query.session_id}")
-    for _, _, run_id, task_id in merge(*(_owned_by(reader, query, owner) for owner in owners)):
+    starts = [value for owner in owners for value in _start(query, owner)]
+    first = min(reader.select(_FIRSTS[bool(query.channel)], starts), default=None)
+    if first is None:
+        return
+    yield first[3], first[2]
+    # Hardly anybody asks for a second one, so only now it is read on.
+    following = merge(*(_owned_by(reader, query, owner) for owner in owners))
+    for _, _, run_id, task_id in islice(following, 1, None):
         yield task_id, run_id
 
 
-def _owned_by(reader: Reader, query: ClaimQuery, owner: str) -> Iterator[Row]:
-    statement = _OF_ONE_CHANNEL if query.channel else _OF_ANY_CHANNEL
+def _start(query: ClaimQuery, owner: str) -> Row:
+    """Return the parameters of the first row that an owner's runs have for a session."""
     wanted: Row = (query.workspace_id, owner, -query.priority_min)
-    if query.channel:
-        wanted = (*wanted, query.channel)
+    return (*wanted, query.channel) if query.channel else wanted
+
+
+def _owned_by(reader: Reader, query: ClaimQuery, owner: str) -> Iterator[Row]:
+    statement = _PAGES[bool(query.channel)]
+    wanted = _start(query, owner)
     last: Row = (-_LARGEST_RANK, 0, "")
     size = _FIRST_PAGE
     while True:

@@ -8,7 +8,7 @@ from domain.registry import WorkspaceState
 from domain.task.state import Run, TaskState
 from domain.values import Actor, Origin
 from domain.world import Change, KeySlot
-from projections.rows import Reader, Row, Rows
+from projections.rows import Reader, Row, Rows, Store
 from projections.schema import define
 
 RUN_TASKS: Final = define(
@@ -169,53 +169,42 @@ def _refs(workspace: WorkspaceState | None) -> Iterable[Row]:
 
 
 class Lookup:
-    """The lookups of deciding; every cost is bounded by the answer."""
+    """The lookups of deciding; every cost is bounded by the answer.
 
-    def __init__(self, reader: Reader) -> None:
-        self._reader = reader
+    Nearly all are by key, since rows that were just written are then found without a SELECT.
+    """
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
 
     def task_of_run(self, run_id: str) -> str | None:
         """Return the task a run belongs to."""
-        return self._value("SELECT task_id FROM run_tasks WHERE run_id = ?", run_id)
+        found = self._store.get(RUN_TASKS, (run_id,))
+        return found[1] if found else None
 
     def dependents_of(self, task_id: str) -> Sequence[str]:
         """Return the tasks that wait for this one, oldest edge first."""
-        found = self._reader.select(
-            "SELECT task_id FROM dependents WHERE depends_on_task_id = ?"
-            " ORDER BY sequence, task_id",
-            (task_id,),
-        )
-        return [row[0] for row in found]
+        found = self._store.select_keys(DEPENDENTS, (task_id,))
+        return [row[1] for row in sorted(found, key=lambda row: (row[2], row[1]))]
 
     def runs_of_session(self, session_id: str) -> Sequence[Row]:
         """Return (task id, run id) of the active runs bound to a session."""
-        return self._reader.select(
-            "SELECT task_id, run_id FROM session_runs WHERE session_id = ? ORDER BY run_id",
-            (session_id,),
-        )
+        found = self._store.select_keys(SESSION_RUNS, (session_id,))
+        return [(row[2], row[1]) for row in found]
 
     def run_of_key(self, slot: KeySlot) -> Row | None:
         """Return (task id, run id) that an idempotency key names."""
-        found = self._reader.select(
-            "SELECT task_id, run_id FROM idempotency_keys WHERE key = ? AND origin_kind = ?"
-            " AND origin_ref = ? AND actor_kind = ? AND actor_ref = ?",
-            _slot_key(slot.key, slot.origin, slot.actor),
-        )
-        return found[0] if found else None
+        found = self._store.get(IDEMPOTENCY_KEYS, _slot_key(slot.key, slot.origin, slot.actor))
+        return found[5:] if found else None
 
     def channel_workspace(self, channel_id: str) -> str | None:
         """Return the workspace a coordination channel belongs to."""
-        return self._value(
-            "SELECT workspace_id FROM coordination_channels WHERE channel_id = ?", channel_id
-        )
+        found = self._store.get(COORDINATION_CHANNELS, (channel_id,))
+        return found[1] if found else None
 
     def workspace_of_ref(self, ref: str) -> str | None:
         """Return the workspace id that an id, name or path names."""
-        return self._value(
-            "SELECT workspace_id FROM workspace_refs WHERE ref = ?"
-            " ORDER BY rank, workspace_id LIMIT 1",
-            ref,
-        )
+        return workspace_of_ref(self._store, ref)
 
     def expired_leases(self, now: int, limit: int) -> Sequence[Row]:
         """Return (task id, run id) of leases past their deadline, oldest first; 0 means all."""
@@ -224,9 +213,14 @@ class Lookup:
             " ORDER BY lease_until, run_id"
         )
         if limit:
-            return self._reader.select(f"{statement} LIMIT ?", (now, limit))
-        return self._reader.select(statement, (now,))
+            return self._store.select(f"{statement} LIMIT ?", (now, limit))
+        return self._store.select(statement, (now,))
 
-    def _value(self, statement: str, parameter: str) -> str | None:
-        found = self._reader.select(statement, (parameter,))
-        return found[0][0] if found else None
+
+def workspace_of_ref(reader: Reader, ref: str) -> str | None:
+    """Return the workspace id that an id, name or path names."""
+    found = reader.select(
+        "SELECT workspace_id FROM workspace_refs WHERE ref = ? ORDER BY rank, workspace_id LIMIT 1",
+        (ref,),
+    )
+    return found[0][0] if found else None

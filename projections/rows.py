@@ -47,6 +47,10 @@ class Reader(Protocol):
         """Return the rows of a SELECT with `?` placeholders."""
 
 
+class Store(Rows, Reader, Protocol):
+    """Rows by key and by SELECT, both with everything put so far."""
+
+
 class Projector(Protocol):
     """Turns changes into rows of its own tables. `name` and `version` are stored data."""
 

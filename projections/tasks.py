@@ -90,11 +90,10 @@ def _row(state: TaskState) -> Row:
 
 def active_run(state: TaskState) -> Run | None:
     """Return the open run that is furthest, then the one with the latest activity or largest id."""
-    return max(
-        (run for run in state.runs.values() if run.is_open),
-        key=lambda run: (_RANK.get(run.status, 0), run.last_activity_at, run.id),
-        default=None,
-    )
+    waiting = [run for run in state.runs.values() if run.is_open]
+    if len(waiting) <= 1:
+        return waiting[0] if waiting else None
+    return max(waiting, key=lambda run: (_RANK.get(run.status, 0), run.last_activity_at, run.id))
 
 
 def searchable(task: Task) -> str:

@@ -1,7 +1,7 @@
 """One transaction's worth of commands: decided one after the other, written together."""
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from typing import Protocol, TypeAlias
 
 from msgspec import Struct
@@ -21,14 +21,7 @@ Clock: TypeAlias = Callable[[], int]
 """Gives the time in microseconds since the epoch."""
 
 
-class Reader(Protocol):
-    """Answers SELECTs."""
-
-    def select(self, statement: str, parameters: Sequence[object] = ()) -> list[Row]:
-        """Return all rows."""
-
-
-WorldFactory: TypeAlias = Callable[[StateOf, Reader], World]
+WorldFactory: TypeAlias = Callable[[StateOf, RowBuffer], World]
 
 
 class Projector(Protocol):
@@ -127,6 +120,7 @@ class Desk:
         self.base = 0
         self.head = 0
         self.recorded_at = 0
+        self._seen: dict[str, State | None] = {}
         self._committed = committed
         self._decide = decide
         self._clock = clock
@@ -135,6 +129,7 @@ class Desk:
     def start(self, head: int, recorded_at: int) -> None:
         """Begin a transaction behind `head`, whose event was recorded at `recorded_at`."""
         self.states = {}
+        self._seen = {}
         self.groups = []
         self.base = self.head = head
         self.recorded_at = recorded_at
@@ -142,7 +137,9 @@ class Desk:
     def _state(self, stream: str) -> State | None:
         if stream in self.states:
             return self.states[stream]
-        return self._committed(stream)
+        if stream not in self._seen:
+            self._seen[stream] = self._committed(stream)
+        return self._seen[stream]
 
     def run(self, job: Job) -> None:
         """Decide a command; a refusal is noted and leaves nothing behind.

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 from eventsourcing.application import AggregateNotFoundError, Application, Repository
 from eventsourcing.persistence import (
@@ -31,6 +31,24 @@ def fold(state: State | None, events: Iterable[Recorded]) -> State | None:
     for recorded in events:
         state = evolve(state, recorded)
     return state
+
+
+class LedgerRepository(Repository[str]):
+    """Folds streams that nobody has used for a while; it keeps nothing, `StateCache` does.
+
+    The library's cache is not used: nothing refreshes it after another process has written.
+    """
+
+    def get(self, aggregate_id: str, *, version: int | None = None, **_: Any) -> Any:
+        """Return the state of a stream, up to a version if given.
+
+        Raises AggregateNotFoundError for a stream without events.
+        """
+        events = cast("Iterator[Recorded]", self.event_store.get(aggregate_id, lte=version))
+        state = fold(None, events)
+        if state is None:
+            raise AggregateNotFoundError(aggregate_id)
+        return state
 
 
 class Ledger(Application[str]):
@@ -94,8 +112,8 @@ class Ledger(Application[str]):
         return store
 
     def construct_repository(self) -> Repository[str]:
-        """Return a repository without the library's cache, which other processes never refresh."""
-        return Repository(self.events)
+        """Return the repository that folds cold streams."""
+        return LedgerRepository(self.events)
 
     def state(self, stream: str) -> State | None:
         """Return the committed state of a stream, None when it has no events."""
@@ -106,9 +124,8 @@ class Ledger(Application[str]):
         return found
 
     def _fold(self, stream: str) -> State | None:
-        projector: Any = fold
         try:
-            return self.repository.get(stream, projector_func=projector)  # type: ignore[no-any-return]
+            return self.repository.get(stream)
         except AggregateNotFoundError:
             return None
 

@@ -2,7 +2,7 @@
 
 import sqlite3
 from collections.abc import Iterable, Sequence
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 from replay.connections import Row
 
@@ -31,6 +31,9 @@ class Table(Protocol):
         """Whether later commands of the same transaction select from it."""
 
 
+_MOST_KEPT: Final = 20_000
+
+
 class _Buffer:
     """The rows of one table that this transaction has touched; None stands for a removed row."""
 
@@ -40,6 +43,7 @@ class _Buffer:
         "dirty",
         "eager",
         "everything",
+        "groups",
         "key_names",
         "keys",
         "name",
@@ -67,6 +71,7 @@ class _Buffer:
         )
         self.dirty: dict[Row, Row | None] = {}
         self.clean: dict[Row, Row | None] = {}
+        self.groups: dict[Row, dict[Row, Row]] = {}
         self.written: list[Row] = []
 
     def select_prefix(self, length: int) -> str:
@@ -87,11 +92,38 @@ class _Buffer:
         self.clean.update(self.dirty)
         self.dirty.clear()
 
+    def change(self, key: Row, row: Row | None) -> None:
+        """Note the row of a key; None stands for a removed row."""
+        self.dirty[key] = row
+        if self.groups and (group := self.groups.get(key[:1])) is not None:
+            if row is None:
+                group.pop(key, None)
+            else:
+                group[key] = row
+
+    def group(self, prefix: Row, connection: sqlite3.Connection) -> dict[Row, Row]:
+        """Return the rows whose key begins with the one value of `prefix`, by key."""
+        group = self.groups.get(prefix)
+        if group is None:
+            self.flush(connection)
+            found = connection.execute(self.select_prefix(1), prefix)
+            group = self.groups[prefix] = {row[: self.keys]: row for row in found}
+        return group
+
     def forget(self) -> None:
-        """Start the next transaction."""
+        """Start the next transaction; what deciding looks up again and again is kept."""
         self.dirty.clear()
-        self.clean.clear()
         self.written = []
+        if not self.eager or len(self.clean) > _MOST_KEPT:
+            self.clean.clear()
+        if not self.eager or len(self.groups) > _MOST_KEPT:
+            self.groups.clear()
+
+    def discard(self) -> None:
+        """Forget everything: what is known may not be what is stored."""
+        self.forget()
+        self.clean.clear()
+        self.groups.clear()
 
 
 class RowBuffer:
@@ -104,6 +136,7 @@ class RowBuffer:
         """Serve these tables."""
         self._buffers = {table.name: _Buffer(table) for table in tables}
         self._eager = [buffer for buffer in self._buffers.values() if buffer.eager]
+        self._sources: dict[str, list[_Buffer]] = {}
         self._connection: sqlite3.Connection | None = None
 
     @property
@@ -117,9 +150,14 @@ class RowBuffer:
         self._connection = connection
 
     def finish(self) -> None:
-        """Forget the rows of the transaction, whether it was committed or not."""
+        """Let the rows of a committed transaction go."""
         for buffer in self._buffers.values():
             buffer.forget()
+
+    def discard(self) -> None:
+        """Forget every row: the transaction was undone, or another process has written."""
+        for buffer in self._buffers.values():
+            buffer.discard()
 
     def get(self, table: Table, key: Row) -> Row | None:
         """Return a whole row, None when there is none."""
@@ -135,25 +173,34 @@ class RowBuffer:
     def put(self, table: Table, row: Row) -> None:
         """Insert or replace a whole row."""
         buffer = self._buffers[table.name]
-        buffer.dirty[row[: buffer.keys]] = row
+        buffer.change(row[: buffer.keys], row)
 
     def delete(self, table: Table, key: Row) -> None:
         """Remove a row; a missing one is no error."""
-        self._buffers[table.name].dirty[key] = None
+        self._buffers[table.name].change(key, None)
 
     def select_keys(self, table: Table, prefix: Row) -> list[Row]:
         """Return the whole rows whose key begins with `prefix`, in key order."""
         buffer = self._buffers[table.name]
-        if buffer.dirty:
-            buffer.flush(self.connection)
+        if len(prefix) == 1:
+            group = buffer.group(prefix, self.connection)
+            return [group[key] for key in sorted(group)]
+        buffer.flush(self.connection)
         return self.connection.execute(buffer.select_prefix(len(prefix)), prefix).fetchall()
 
     def select(self, statement: str, parameters: Sequence[Any] = ()) -> list[Row]:
         """Return the rows of a SELECT over eager tables, everything put so far included."""
-        for buffer in self._eager:
+        for buffer in self._named_in(statement):
             if buffer.dirty:
                 buffer.flush(self.connection)
         return self.connection.execute(statement, parameters).fetchall()
+
+    def _named_in(self, statement: str) -> list[_Buffer]:
+        found = self._sources.get(statement)
+        if found is None:
+            found = [buffer for buffer in self._eager if buffer.name in statement]
+            self._sources[statement] = found
+        return found
 
     def flush(self, *, eager_only: bool = False) -> None:
         """Write the rows that changed, one upsert for each."""

@@ -15,10 +15,11 @@ from domain.values import LOCAL_USER, Actor, Origin
 from domain.world import Change, ClaimQuery, Context, KeySlot, Plan, State
 from projections.rows import Rows, Table
 from projections.schema import define
-from replay.batch import Reader, StateOf
+from replay.batch import StateOf
 from replay.committer import Committer, Listener, Outcome
 from replay.feed import FEED_COLUMNS, FEED_TABLE
 from replay.ledger import Ledger
+from replay.rows import RowBuffer
 
 NAMES = define("names", key={"name": "TEXT"}, values={"workspace_id": "TEXT"}, eager=True)
 FRAMES = Table(
@@ -85,7 +86,7 @@ def feed_row(recorded: Recorded) -> tuple[object, ...]:
 class SmallWorld:
     """States and names; nothing else is looked up here."""
 
-    def __init__(self, state: StateOf, reader: Reader) -> None:
+    def __init__(self, state: StateOf, reader: RowBuffer) -> None:
         self._state = state
         self._reader = reader
 
