@@ -35,7 +35,7 @@ def task() -> None:
 @option("--id", default="", help="An id of your own.")
 @option("--identifier", default="", help="A label for people, such as OPS-17.")
 @option("--description", default="", help="What it is about.")
-@option("--scope", type=SCOPES, help="Taken from --workspace when it is not given.")
+@option("--scope", type=SCOPES, help="By default that of --workspace or of the parent.")
 @workspace_option
 @option("--parent", default="", help="Create it below this task.")
 @option("--priority", type=PRIORITIES, help="What is more urgent is handed out first.")
@@ -72,6 +72,8 @@ def create(
     path = api_path("tasks", parent, "children") if parent else api_path("tasks")
 
     async def create_and_link(client: LedgerClient) -> JsonValue:
+        if parent and not (options["scope"] or options["workspace"]):
+            body.update(await binding_of(client, parent))
         answer = await client.post(path, body)
         return await follow_up(client, answer, depends_on, enqueue=enqueue)
 
@@ -100,6 +102,12 @@ def creation(
         auto_enqueue_on_ready=auto_enqueue or None,
         **same,
     )
+
+
+async def binding_of(client: LedgerClient, task_id: str) -> JsonObject:
+    """Return scope and workspace of a task as a child of it needs them."""
+    task = at(await client.get(api_path("tasks", task_id)), "task", "task")
+    return without_nothing(scope=at(task, "scope"), workspace=at(task, "workspace_id"))
 
 
 async def follow_up(

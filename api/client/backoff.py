@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from email.utils import parsedate_to_datetime
 
 FIRST_DELAY = 0.1
-LONGEST_DELAY = 5.0
+LONGEST_DELAY = 2.0
 GROWTH = 2.0
 
 

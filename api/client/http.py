@@ -111,20 +111,21 @@ class LedgerClient:
         waits = delays()
         request = self._build(method, path, body, query, answer_seconds)
         while True:
+            asked = 0.0
             try:
                 return decoded(await self._http.send(request))
             except httpx2.TransportError as error:
                 failure: ClientError = self._unreachable(error)
                 again = repeatable or isinstance(error, NEVER_SENT)
-                wait = next(waits)
             except httpx2.RequestError as error:
                 raise ProtocolError(f"{method} {path}: {error}") from error
             except Unavailable as error:
-                failure, again = error.failure, True
-                wait = max(next(waits), error.wait)
-            if not again or time.monotonic() + wait > give_up:
+                failure, again, asked = error.failure, True, error.wait
+            left = give_up - time.monotonic()
+            if not again or left <= asked:
                 raise failure
-            await asyncio.sleep(wait)
+            # The last try is at the very end of the time there is.
+            await asyncio.sleep(max(asked, min(next(waits), left)))
 
     def _build(
         self,

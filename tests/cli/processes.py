@@ -9,6 +9,8 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from http import HTTPStatus
+from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any
 
@@ -73,11 +75,17 @@ class Server:
         until(self.answers)
 
     def answers(self) -> bool:
-        """Return whether the port is open; fail when the process has ended."""
+        """Return whether it serves requests; fail when the process has ended."""
         assert self._process
         assert self._process.poll() is None, self._log.read_text()
-        with socket.socket() as probe:
-            return probe.connect_ex(("127.0.0.1", self.port)) == 0
+        asking = HTTPConnection("127.0.0.1", self.port, timeout=SECONDS)
+        try:
+            asking.request("GET", "/healthz")
+            return asking.getresponse().status == HTTPStatus.OK
+        except OSError:
+            return False
+        finally:
+            asking.close()
 
     def stop(self, number: signal.Signals = signal.SIGTERM) -> None:
         """End it and wait for the end."""
@@ -94,7 +102,7 @@ class Server:
             prog_name="taskledger",
             env={"TASKLEDGER_SERVER": self.url, "TASKLEDGER_RETRY_SECONDS": "0.2", **variables},
         )
-        assert asked.exit_code == exit_code, asked.output
+        assert asked.exit_code == exit_code, (asked.output, asked.exception)
         return asked
 
     def json(self, *words: str) -> Any:
@@ -136,9 +144,9 @@ def running(folder: Path, *options: str) -> Iterator[Server]:
 def worker(server: Server, *options: str, **variables: str) -> Iterator[subprocess.Popen[str]]:
     """Yield a worker process; it is killed at the end if it still runs."""
     with subprocess.Popen(
-        [*TASKLEDGER, "work", "--server", server.url, "--json", *options],
+        [*TASKLEDGER, "work", "--server", server.url, *options],
         cwd=ROOT,
-        env=environment(PYTHONPATH=str(ROOT), **variables),
+        env=environment(**{"TASKLEDGER_JSON": "1", **variables}),
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

@@ -42,6 +42,14 @@ def test_every_member_of_a_task_can_be_given(server: Server) -> None:
     assert answer["run"]["status"] == "queued"
 
 
+def test_a_child_belongs_where_its_parent_does(server: Server) -> None:
+    server.cli("workspace", "put", "ws-3")
+    parent = created(server, "Parent", "--workspace", "ws-3")
+    child = server.json("task", "create", "Child", "--parent", parent)["task"]
+
+    assert (child["scope"], child["workspace_id"]) == ("workspace", "ws-3")
+
+
 def test_a_list_is_a_table_for_people_and_json_for_machines(server: Server) -> None:
     task_id = created(server, "Listed here", "--priority", "low")
     table = server.cli("task", "list", "--priority", "low").stdout

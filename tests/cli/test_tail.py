@@ -80,9 +80,8 @@ def test_following_a_task_shows_what_is_below_it(server: Server) -> None:
         assert process.stdout
         assert json.loads(process.stdout.readline())["event_type"] == "task.created"
         child = server.json("task", "create", "Below", "--parent", task_id)["task"]["id"]
-        rest, _ = process.communicate(timeout=SECONDS)
+        items = [json.loads(line) for line in process.stdout]
 
-    items = [json.loads(line) for line in rest.splitlines()]
     assert [item["event_type"] for item in items] == [
         "task.run_enqueued",
         "task.created",
@@ -108,6 +107,7 @@ def test_a_follower_sees_every_event_once_across_restarts_of_the_server(tmp_path
 
 
 def test_a_filtered_follower_sees_only_the_wanted_events(server: Server) -> None:
+    server.queue("Before")
     head = lines(server)[-1]["sequence"]
     words = ("--type", "task.canceled", "--after", str(head), "--limit", "1", "--json")
     with following(server, *words) as process:

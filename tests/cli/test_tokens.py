@@ -1,11 +1,12 @@
 import re
 import sqlite3
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.cli.processes import Server, running, until, worked
+from tests.cli.processes import SECONDS, TASKLEDGER, Server, environment, running, until, worked
 
 TEXT = re.compile(r"tl_([0-9a-f]{16})_[A-Za-z0-9_-]{43}")
 
@@ -41,6 +42,19 @@ def test_a_token_is_made_listed_and_revoked_without_a_server(offline: Server) ->
         assert expected in listed
     assert view["id"] == token_id
     assert view["revoked_at"]
+
+
+def test_several_commands_may_make_the_store_at_the_same_moment(offline: Server) -> None:
+    words = ("token", "create", "--store", offline.store, "--name", "one of them")
+    several = [
+        subprocess.Popen([*TASKLEDGER, *words], env=environment(), stdout=subprocess.PIPE)
+        for _ in range(3)
+    ]
+    for process in several:
+        process.communicate(timeout=SECONDS)
+
+    assert [process.returncode for process in several] == [0, 0, 0]
+    assert len(offline.json("token", "list", "--store", offline.store)) == 3
 
 
 def test_the_text_of_a_token_is_not_in_the_store(offline: Server) -> None:

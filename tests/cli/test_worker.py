@@ -39,7 +39,7 @@ def test_a_command_finds_the_ids_in_its_environment_but_no_token(server: Server)
     worked(
         server,
         *("--once", "--agent", "a1", "--session", "s1"),
-        *("--exec", "env | grep ^TASKLEDGER_ | sort"),
+        *("--exec", "env | grep ^TASKLEDGER_ | grep -v _JSON | sort"),
         TASKLEDGER_TOKEN="tl_secret",
     )
 
@@ -73,6 +73,19 @@ def test_an_exit_code_fails_the_run_with_the_last_lines(server: Server) -> None:
     assert told[1]["reason"] == "exit code 7"
     assert run["status"] == "failed"
     assert run["error"] == "exit code 7\nbroken pipe"
+
+
+def test_a_worker_tells_people_what_it_does_in_lines(server: Server) -> None:
+    task_id, run_id = server.queue("Told")
+    options = ("--once", "--session", "teller", "--exec", "echo why; exit 3")
+    with worker(server, *options, TASKLEDGER_JSON="0") as process:
+        printed, told = process.communicate(timeout=SECONDS)
+    claimed, failed = told.splitlines()
+
+    assert printed == ""
+    assert claimed.split() == ["claimed", run_id, task_id, "teller", "attempt", "1"]
+    assert failed.endswith(" s  exit code 3")
+    assert "exit code 3" in server.cli("run", "list", task_id).stdout
 
 
 def test_a_worker_without_work_says_so_by_its_exit_code(server: Server) -> None:
@@ -238,7 +251,7 @@ def test_a_run_survives_a_restart_of_the_server(tmp_path: Path, number: signal.S
     with running(tmp_path, "--sweep-seconds", "0.2") as server:
         task_id, run_id = server.queue("Restarted")
         line = f"echo $$ > {tmp_path}/pid; sleep 1.5; echo '\"survived\"'"
-        with worker(server, "--exec", line, "--lease", "6", "--max-runs", "1") as process:
+        with worker(server, "--exec", line, "--lease", "15", "--max-runs", "1") as process:
             pid_in(tmp_path / "pid")
             server.stop(number)
             time.sleep(2)
