@@ -107,8 +107,9 @@ def start_run(command: StartRun, plan: Plan) -> Reply:
         raise InvalidTransitionError(f'task run "{run.id}" is starting without a session')
     status = status_with(plan, state, run, "running")
     session_id = run.session_id or given or _own_session(plan)
+    if not run.session_id:
+        _check_session_free(plan, session_id)
     if run.status == "claimed":
-        _check_session_free(plan, session_id, run)
         starting = RunStarting(status="starting", task_status=status, session_id=run.session_id)
         plan.emit_task(state.id, starting, run.id)
         bound = RunSessionBound(status="starting", task_status=status, session_id=session_id)
@@ -126,11 +127,9 @@ def _own_session(plan: Plan) -> str:
     return actor.ref if actor.kind == "agent_session" else plan.context.new_id("sess")
 
 
-def _check_session_free(plan: Plan, session_id: str, run: Run) -> None:
-    for _, other_id in plan.world.runs_of_session(session_id):
-        if other_id != run.id:
-            message = f'session "{session_id}" is bound to active run "{other_id}"'
-            raise SessionAlreadyBoundError(message)
+def _check_session_free(plan: Plan, session_id: str) -> None:
+    for _, run_id in plan.world.runs_of_session(session_id):
+        raise SessionAlreadyBoundError(f'session "{session_id}" is bound to active run "{run_id}"')
 
 
 def _reject_stale_channel(plan: Plan, state: TaskState, run: Run, operation: str) -> str:
@@ -160,7 +159,7 @@ def attach_session(command: AttachSession, plan: Plan) -> Reply:
         raise SessionAlreadyBoundError(f'task run "{run.id}" has session "{run.session_id}"')
     if run.status not in {"claimed", "starting"}:
         raise SessionAttachError(f'task run "{run.id}" is {run.status}')
-    _check_session_free(plan, session_id, run)
+    _check_session_free(plan, session_id)
     session = plan.session(session_id)
     if session is None:
         raise SessionNotFoundError(f'"{session_id}"')

@@ -1,17 +1,17 @@
 """Any script of commands does to the ledger what it does to a plain model."""
 
-from typing import Any
+from collections.abc import Callable
 
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from domain import commands as c
 from domain import errors
 from domain.errors import DomainError
 from domain.events import RunEnqueued
 from domain.instants import SECOND
-from tests.domain.model import ACTIVE, RANK, Model, ModelRun, ModelTask
+from tests.domain.model import OPEN, RANK, Model, ModelRun, ModelTask
 from tests.support.invariants import check_invariants
 from tests.support.spec import NOW, Spec, Step
 from tests.support.steps import agent, claim_next, expire, json, session, task
@@ -22,6 +22,13 @@ TRANSITION = errors.InvalidTransitionError
 numbers = st.integers(0, 99)
 sessions = st.sampled_from(SESSIONS)
 results = st.sampled_from(["", "1", "2"])
+OPERATIONS: dict[str, tuple[set[str], str]] = {
+    "claim": ({"queued"}, "claimed"),
+    "start": ({"claimed"}, "running"),
+    "complete": ({"running"}, "completed"),
+    "fail": ({"running"}, "failed"),
+    "cancel": (OPEN, "canceled"),
+}
 
 
 class TasksAndLeases(RuleBasedStateMachine):
@@ -48,14 +55,16 @@ class TasksAndLeases(RuleBasedStateMachine):
     def some_task(self, number: int) -> ModelTask:
         return list(self.model.tasks.values())[number % len(self.model.tasks)]
 
-    def some_run(self, number: int) -> tuple[ModelTask, ModelRun]:
-        found = self.model.run(self.some_run_id(number))
+    def some_run(
+        self, number: int, likely: Callable[[ModelRun], bool]
+    ) -> tuple[ModelTask, ModelRun]:
+        """Return a run; most numbers pick one for which the command is likely to pass."""
+        runs = self.model.runs()
+        fit = [run for run in runs if likely(run)] if number % 4 < 3 else []
+        picked = (fit or runs)[number % len(fit or runs)]
+        found = self.model.run(picked.id)
         assert found is not None
         return found
-
-    def some_run_id(self, number: int) -> str:
-        runs = self.model.runs()
-        return runs[number % len(runs)].id
 
     def queue(self, task_: ModelTask, run_id: str) -> None:
         task_.runs.append(ModelRun(run_id, len(task_.runs) + 1, self.now))
@@ -68,11 +77,15 @@ class TasksAndLeases(RuleBasedStateMachine):
         for past in seen:
             self.queue(self.model.tasks[past.task_id], past.run_id)
 
-    def has_tasks(self) -> bool:
-        return bool(self.model.tasks)
-
-    def has_runs(self) -> bool:
-        return bool(self.model.runs())
+    @initialize(
+        auto=st.booleans(), below=st.none() | numbers, priorities=st.permutations(sorted(RANK))
+    )
+    def begin(self, auto: bool, below: int | None, priorities: list[str]) -> None:
+        for place, priority in enumerate(priorities):
+            self.create(priority, below if place else None, 3, auto)
+        self.wait_for(3, 0)
+        for number in (0, 1, 3):
+            self.enqueue(number)
 
     @rule(seconds=st.integers(1, 200))
     def time_passes(self, seconds: int) -> None:
@@ -101,7 +114,6 @@ class TasksAndLeases(RuleBasedStateMachine):
         )
         self.model.tasks[name] = ModelTask(name, priority, parent, attempts, auto)
 
-    @precondition(has_tasks)
     @rule(number=numbers)
     def enqueue(self, number: int) -> None:
         wanted = self.some_task(number)
@@ -115,8 +127,11 @@ class TasksAndLeases(RuleBasedStateMachine):
         if not refused:
             self.queue(wanted, self.spec.reply.run_id)
 
-    @rule(name=sessions, seconds=st.integers(1, 300))
-    def claim(self, name: str, seconds: int) -> None:
+    @rule(number=numbers, name=sessions, seconds=st.integers(1, 300))
+    def claim(self, number: int, name: str, seconds: int) -> None:
+        free = [other for other in SESSIONS if not self.model.leases(other, self.now)]
+        if number % 4 < 3 and free:
+            name = free[number % len(free)]
         command = claim_next(name, self.now, lease_seconds=seconds)
         if self.model.leases(name, self.now):
             self.send(command, refused=errors.ActiveLeaseError)
@@ -128,15 +143,19 @@ class TasksAndLeases(RuleBasedStateMachine):
             run.status, run.session, run.leased = "claimed", name, True
             run.deadline = self.now + seconds * SECOND
 
-    def lease(self, number: int, name: str, command: Any) -> ModelRun | None:
-        """Send what a holder may send; return the run when the session holds it."""
-        _, run = self.some_run(number)
-        step = agent(name, command(run.id), self.now)
+    def some_holder(self, number: int, name: str) -> tuple[ModelTask, ModelRun, str]:
+        """Return a run, most often a leased one, and the session that speaks about it."""
+        task_, run = self.some_run(number, lambda run: run.leased)
+        return task_, run, run.session if number % 4 < 3 and run.leased else name
+
+    def lease(self, run: ModelRun, name: str, command: c.Command) -> bool:
+        """Send what only the holder may send; return whether the session holds the run."""
+        step = agent(name, command, self.now)
         holds = run in self.model.leases(name, self.now)
         self.send(step, refused=None if holds else errors.LeaseRejectedError)
         if isinstance(self.spec.refusal, errors.LeaseRejectedError):
             assert self.spec.refusal.reason == self.reason(run, name)
-        return run if holds else None
+        return holds
 
     def reason(self, run: ModelRun, name: str) -> str:
         if run.session == name:
@@ -145,43 +164,32 @@ class TasksAndLeases(RuleBasedStateMachine):
             return "AUTONOMY_FOREIGN_RUN"
         return "AUTONOMY_NO_ACTIVE_LEASE"
 
-    @precondition(has_runs)
     @rule(number=numbers, name=sessions, seconds=st.integers(1, 300))
     def heartbeat(self, number: int, name: str, seconds: int) -> None:
-        run = self.lease(
-            number,
-            name,
-            lambda run_id: c.Heartbeat(run_id=run_id, session_id=name, lease_seconds=seconds),
-        )
-        if run is not None:
+        _, run, name = self.some_holder(number, name)
+        beat = c.Heartbeat(run_id=run.id, session_id=name, lease_seconds=seconds)
+        if self.lease(run, name, beat):
             run.deadline = self.now + seconds * SECOND
 
-    @precondition(has_runs)
     @rule(number=numbers, name=sessions)
     def release(self, number: int, name: str) -> None:
-        run = self.lease(
-            number, name, lambda run_id: c.ReleaseLease(run_id=run_id, session_id=name)
-        )
-        if run is not None:
+        _, run, name = self.some_holder(number, name)
+        if self.lease(run, name, c.ReleaseLease(run_id=run.id, session_id=name)):
             self.model.give_back(run)
 
-    @precondition(has_runs)
     @rule(number=numbers, name=sessions, result=results, good=st.booleans())
     def end_lease(self, number: int, name: str, result: str, good: bool) -> None:
-        wanted, run = self.some_run(number)
-        outcome = ("completed" if good else "failed", result)
+        wanted, run, name = self.some_holder(number, name)
         body = json(result)
-
-        def command(run_id: str) -> c.Command:
-            if good:
-                return c.CompleteLease(run_id=run_id, session_id=name, result=body)
-            return c.FailLease(run_id=run_id, session_id=name, error="e", metadata=body)
-
+        command: c.Command = c.FailLease(run_id=run.id, session_id=name, error="e", metadata=body)
+        if good:
+            command = c.CompleteLease(run_id=run.id, session_id=name, result=body)
+        outcome = ("completed" if good else "failed", result)
         if run.session == name and run.outcome == outcome:
-            self.send(agent(name, command(run.id), self.now))
+            self.send(agent(name, command, self.now))
             self.spec.then_nothing()
             self.spec.then_reply(task_id=wanted.id, run_id=run.id, replayed=True)
-        elif self.lease(number, name, command):
+        elif self.lease(run, name, command):
             run.outcome = outcome
             self.end(wanted, run, outcome[0])
 
@@ -189,21 +197,35 @@ class TasksAndLeases(RuleBasedStateMachine):
         run.status = status
         self.expect_runs_for(self.model.dependents(task_.id) if status == "completed" else [])
 
-    @precondition(has_runs)
-    @rule(number=numbers, move=st.sampled_from(["claim", "start", "complete", "fail", "cancel"]))
+    @rule(number=numbers, move=st.sampled_from([*OPERATIONS, "start", "complete"]))
     def operate(self, number: int, move: str) -> None:
-        wanted, run = self.some_run(number)
+        sources, _ = OPERATIONS[move]
+        wanted, run = self.some_run(number, lambda run: run.status in sources)
+        self.move(wanted, run, move)
+
+    @rule(number=numbers, end=st.sampled_from(["complete", "complete", "fail"]))
+    def work(self, number: int, end: str) -> None:
+        wanted, run = self.some_run(number, lambda run: run.status == "queued")
+        for move in ("claim", "start", end):
+            self.move(wanted, run, move)
+
+    @rule(rounds=st.integers(1, 3), name=sessions)
+    def lose(self, rounds: int, name: str) -> None:
+        for _ in range(rounds):
+            self.claim(3, name, 1)
+            self.time_passes(300)
+            self.sweep()
+
+    def move(self, wanted: ModelTask, run: ModelRun, move: str) -> None:
+        """Let an operator move a run."""
+        sources, target = OPERATIONS[move]
         held_back = self.model.status(wanted.id) in {"blocked", "canceled"}
-        command, sources, target = {
-            "claim": (c.ClaimRun(run_id=run.id), {"queued"}, "claimed"),
-            "start": (c.StartRun(run_id=run.id), {"claimed"}, "running"),
-            "complete": (c.CompleteRun(run_id=run.id), {"running"}, "completed"),
-            "fail": (c.FailRun(run_id=run.id, error="e"), {"running"}, "failed"),
-            "cancel": (
-                c.CancelRun(run_id=run.id),
-                ACTIVE | {"queued", "needs_attention"},
-                "canceled",
-            ),
+        command = {
+            "claim": c.ClaimRun(run_id=run.id),
+            "start": c.StartRun(run_id=run.id),
+            "complete": c.CompleteRun(run_id=run.id),
+            "fail": c.FailRun(run_id=run.id, error="e"),
+            "cancel": c.CancelRun(run_id=run.id),
         }[move]
         ending = move in {"complete", "fail"}
         refused: type[DomainError] | None = None
@@ -223,7 +245,6 @@ class TasksAndLeases(RuleBasedStateMachine):
         self.send(expire(self.now))
         assert list(dict.fromkeys(past.run_id for past in self.spec.recorded)) == late
 
-    @precondition(has_tasks)
     @rule(number=numbers, blocker=numbers)
     def wait_for(self, number: int, blocker: int) -> None:
         waiting, goal = self.some_task(number), self.some_task(blocker)
@@ -236,10 +257,13 @@ class TasksAndLeases(RuleBasedStateMachine):
         if refused is None:
             waiting.blockers.append(goal.id)
 
-    @precondition(has_tasks)
     @rule(number=numbers, blocker=numbers)
     def wait_no_more(self, number: int, blocker: int) -> None:
         waiting, goal = self.some_task(number), self.some_task(blocker)
+        edges = [(task_, name) for task_ in self.model.tasks.values() for name in task_.blockers]
+        if number % 4 < 3 and edges:
+            waiting, goal_id = edges[blocker % len(edges)]
+            goal = self.model.tasks[goal_id]
         known = goal.id in waiting.blockers
         self.send(
             c.RemoveDependency(task_id=waiting.id, depends_on_task_id=goal.id),
@@ -249,8 +273,15 @@ class TasksAndLeases(RuleBasedStateMachine):
             waiting.blockers.remove(goal.id)
             self.expect_runs_for([waiting.id])
 
-    @precondition(has_tasks)
-    @rule(number=numbers)
+    @rule(number=numbers, kind=st.sampled_from(["pause", "resume", "cancel", "delete"]))
+    def manage(self, number: int, kind: str) -> None:
+        {
+            "pause": self.pause,
+            "resume": self.resume,
+            "cancel": self.cancel,
+            "delete": self.delete,
+        }[kind](number)
+
     def pause(self, number: int) -> None:
         wanted = self.some_task(number)
         over = self.model.status(wanted.id) in {"completed", "failed", "canceled"}
@@ -259,8 +290,6 @@ class TasksAndLeases(RuleBasedStateMachine):
         )
         wanted.paused |= not over
 
-    @precondition(has_tasks)
-    @rule(number=numbers)
     def resume(self, number: int) -> None:
         wanted = self.some_task(number)
         was, wanted.paused = wanted.paused, False
@@ -270,8 +299,6 @@ class TasksAndLeases(RuleBasedStateMachine):
         assert sorted(seen) == sorted(filter(self.model.wants_run, below))
         self.expect_runs_for(seen)
 
-    @precondition(has_tasks)
-    @rule(number=numbers)
     def cancel(self, number: int) -> None:
         wanted = self.some_task(number)
         over = self.model.status(wanted.id) in {"completed", "failed"} and wanted.open is None
@@ -287,10 +314,10 @@ class TasksAndLeases(RuleBasedStateMachine):
             if given_up.open is not None:
                 given_up.open.status = "canceled"
 
-    @precondition(has_tasks)
-    @rule(number=numbers)
     def delete(self, number: int) -> None:
         wanted = self.some_task(number)
+        if len(self.model.runs()) == len(wanted.runs):
+            return
         kept = wanted.open is not None or len(self.model.below(wanted.id)) > 1
         refused = errors.DeletePreconditionError if kept else None
         self.send(c.DeleteTask(task_id=wanted.id), refused=refused)
@@ -326,8 +353,8 @@ class TasksAndLeases(RuleBasedStateMachine):
 
 TestTasksAndLeases = TasksAndLeases.TestCase
 TestTasksAndLeases.settings = settings(
-    max_examples=150,
-    stateful_step_count=40,
+    max_examples=200,
+    stateful_step_count=80,
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow],
 )

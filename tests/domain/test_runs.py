@@ -36,6 +36,7 @@ from tests.support.steps import (
     agent,
     canceled,
     child,
+    claim_next,
     completed,
     failed,
     json,
@@ -267,6 +268,13 @@ def test_a_leased_run_keeps_its_lease_when_it_is_started() -> None:
         RunSessionBound(status="starting", task_status="in_progress", session_id="s1"),
         RunStarted(status="running", task_status="in_progress", session_id="s1"),
     )
+
+
+def test_a_leased_run_starts_in_its_session_even_while_an_old_lease_is_not_swept() -> None:
+    later = NOW + 300 * SECOND
+    spec = given(session("s1"), task("t1"), *leased("t1", "r1"), task("t2"))
+    spec.given(queued("t2", "r2"), claim_next("s1", later))
+    spec.when(StartRun(run_id="r2"), at=later).then_run("r2", status="running", session_id="s1")
 
 
 def stale() -> Spec:

@@ -1,0 +1,199 @@
+"""Any script of commands, sensible or not, keeps the invariants and can be told again."""
+
+from collections.abc import Sequence
+from typing import Any, TypeAlias
+
+from hypothesis import given as for_all
+from hypothesis import settings
+from hypothesis import strategies as st
+
+from domain import commands as c
+from domain.commands import Command
+from domain.decide import COMMANDS
+from domain.instants import SECOND
+from domain.values import Actor, Json, Origin
+from tests.support.invariants import refold
+from tests.support.spec import HUMAN, NOW, Spec, Step
+
+AGENTS = [Actor("agent_session", name) for name in ("s1", "s2")]
+ROBOT = Actor("automation", "cron")
+
+task_ids = st.sampled_from(["t1", "t2", "t3", "t4", "t5"])
+run_ids = st.integers(1, 8).map("run-{}".format)
+session_ids = st.sampled_from(["s1", "s2", "s3"])
+workspaces = st.sampled_from(["", "", "w1", "w2", "home"])
+keys = st.sampled_from(["", "", "", "k1", "k2"])
+channels = st.sampled_from(["", "", "", "dev", "ops", "!"])
+texts = st.sampled_from(["why", "", " more "])
+bodies = st.sampled_from([b"", b"", b"1", b'{"a": 1}', b"{", b'{"claim_token":1}']).map(Json)
+flags = st.booleans()
+capabilities = st.sampled_from([(), ("go",), ("go", "rust"), ("a b",)])
+execution: dict[str, Any] = {
+    "task_id": task_ids,
+    "idempotency_key": keys,
+    "network_channel": channels,
+    "metadata": bodies,
+}
+owners = st.none() | st.builds(
+    c.OwnerInput,
+    kind=st.sampled_from(["pool", "agent_session", "human", "x"]),
+    ref=st.sampled_from(["coder", "s1", ""]),
+)
+a_run: dict[str, Any] = {"run_id": run_ids}
+a_lease: dict[str, Any] = {"run_id": run_ids, "session_id": session_ids}
+
+BUILDERS: dict[type[Command], dict[str, Any]] = {
+    c.CreateTask: {
+        "id": task_ids,
+        "parent_task_id": st.none() | st.none() | task_ids,
+        "scope": st.sampled_from(["global", "global", "workspace"]),
+        "workspace": workspaces,
+        "title": texts,
+        "network_channel": channels,
+        "priority": st.sampled_from(["", "low", "urgent", "x"]),
+        "max_attempts": st.sampled_from([None, 1, 2, 0]),
+        "auto_enqueue_on_ready": flags,
+        "draft": st.sampled_from([False, False, True]),
+        "approval_policy": st.sampled_from(["", "", "manual"]),
+        "owner": owners,
+        "metadata": bodies,
+    },
+    c.UpdateTask: {
+        "task_id": task_ids,
+        "title": st.none() | texts,
+        "max_attempts": st.sampled_from([None, 1, 2, 3]),
+        "auto_enqueue_on_ready": st.none() | flags,
+        "approval_policy": st.sampled_from([None, None, "manual", "none"]),
+        "network_channel": st.none() | channels,
+        "owner": owners,
+        "clear_owner": flags,
+        "metadata": bodies,
+    },
+    c.PublishTask: execution,
+    c.StartTask: execution,
+    c.ApproveTask: execution,
+    c.EnqueueRun: execution,
+    c.RejectTask: {"task_id": task_ids},
+    c.CancelTask: {"task_id": task_ids, "reason": texts, "metadata": bodies},
+    c.PauseTask: {"task_id": task_ids, "reason": texts, "metadata": bodies},
+    c.ResumeTask: {"task_id": task_ids, "metadata": bodies},
+    c.DeleteTask: {"task_id": task_ids},
+    c.AddDependency: {"task_id": task_ids, "depends_on_task_id": task_ids},
+    c.RemoveDependency: {"task_id": task_ids, "depends_on_task_id": task_ids},
+    c.ClaimRun: {**a_run, "idempotency_key": keys},
+    c.StartRun: {**a_run, "idempotency_key": keys, "session_id": st.just("") | session_ids},
+    c.AttachSession: a_lease,
+    c.CompleteRun: {**a_run, "result": bodies},
+    c.FailRun: {**a_run, "error": texts, "metadata": bodies},
+    c.CancelRun: {**a_run, "reason": texts},
+    c.ClaimNext: {
+        "session_id": session_ids,
+        "agent_name": st.sampled_from(["coder", "coder", "tester"]),
+        "workspace_id": workspaces,
+        "capabilities": capabilities,
+        "priority_min": st.sampled_from([0, 0, 20, -1]),
+        "lease_seconds": st.sampled_from([0, 1, 100, -1]),
+        "claim_token_hash": st.just("sha256:token"),
+    },
+    c.Heartbeat: {**a_lease, "lease_seconds": st.sampled_from([0, 1, -1])},
+    c.CompleteLease: {**a_lease, "result": bodies},
+    c.FailLease: {**a_lease, "error": texts},
+    c.ReleaseLease: {**a_lease, "reason": texts},
+    c.ExpireLeases: {"limit": st.sampled_from([0, 1]), "reason": texts},
+    c.PauseScheduler: {"reason": texts},
+    c.ResumeScheduler: {"reason": texts},
+    c.StartDrain: {"timeout_seconds": st.sampled_from([0, -1]), "active_claims": st.just(0)},
+    c.EndDrain: {"completed": flags, "timed_out": flags, "remaining_claims": st.just(0)},
+    c.RegisterSession: {
+        "session_id": session_ids,
+        "agent_name": st.sampled_from(["coder", "tester"]),
+        "workspace": workspaces,
+        "channel": channels,
+        "capabilities": capabilities,
+    },
+    c.StopSession: {"session_id": session_ids},
+    c.RegisterWorkspace: {
+        "workspace_id": st.sampled_from(["w1", "w2"]),
+        "name": st.sampled_from(["", "home"]),
+    },
+    c.RemoveWorkspace: {"workspace_id": st.sampled_from(["w1", "w2"])},
+    c.CreateToken: {
+        "token_id": st.sampled_from(["k1", "k2"]),
+        "scopes": st.sampled_from([("admin",), ()]),
+        "token_actor": st.just(HUMAN),
+        "workspace": workspaces,
+        "secret_hash": st.just("hash"),
+    },
+    c.RevokeToken: {"token_id": st.sampled_from(["k1", "k2"])},
+}
+OFTEN: list[type[Command]] = [
+    c.CreateTask,
+    c.EnqueueRun,
+    c.ClaimNext,
+    c.ClaimRun,
+    c.StartRun,
+    c.CompleteRun,
+    c.CompleteLease,
+    c.AddDependency,
+]
+Script: TypeAlias = Sequence[tuple[Command, Actor, int, str]]
+
+
+def commands() -> st.SearchStrategy[Command]:
+    kinds = [*BUILDERS, *OFTEN, *OFTEN]
+    return st.one_of([st.builds(kind, **BUILDERS[kind]) for kind in kinds])
+
+
+scripts = st.lists(
+    st.tuples(
+        commands(),
+        st.sampled_from([HUMAN, HUMAN, HUMAN, *AGENTS, ROBOT]),
+        st.sampled_from([0, 1, 50, 400]),
+        st.sampled_from(["", "", "", "w1"]),
+    ),
+    min_size=20,
+    max_size=60,
+)
+
+
+def told(script: Script, *, checked: bool) -> Spec:
+    """Run a script; refused commands leave no trace."""
+    spec, now = Spec(), NOW
+    for command, actor, seconds, limit in script:
+        now += seconds * SECOND
+        step = Step(command=_own_token(command, now), actor=actor, origin=_origin(actor), at=now)
+        spec.when(step, workspace_limit=limit, checked=checked)
+    return spec
+
+
+def _own_token(command: Command, now: int) -> Command:
+    if isinstance(command, c.ClaimNext):
+        token = f"sha256:{command.session_id}@{now}"
+        return c.ClaimNext(**{**_members(command), "claim_token_hash": token})
+    return command
+
+
+def _members(command: Command) -> dict[str, Any]:
+    return {name: getattr(command, name) for name in command.__struct_fields__}
+
+
+def _origin(actor: Actor) -> Origin:
+    return Origin("automation", "cron") if actor is ROBOT else Origin("http", "tasks.any")
+
+
+def test_every_command_is_part_of_the_scripts() -> None:
+    assert set(BUILDERS) == COMMANDS
+
+
+@settings(max_examples=120, deadline=None)
+@for_all(scripts)
+def test_every_script_keeps_the_invariants(script: Script) -> None:
+    told(script, checked=True)
+
+
+@settings(max_examples=60, deadline=None)
+@for_all(scripts)
+def test_deciding_is_deterministic_and_the_events_alone_give_the_states(script: Script) -> None:
+    first, second = told(script, checked=False).world, told(script, checked=False).world
+    assert first.history == second.history
+    assert first.states == second.states == refold(first.history)
