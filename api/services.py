@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-import os
+import random
 import time
 from collections.abc import Callable, Coroutine
 from typing import Any, Final
@@ -42,8 +42,7 @@ NewId = Callable[[str], str]
 
 _LOG: Final = logging.getLogger("taskledger")
 _FOREIGN_POLL_SECONDS: Final = 1.0
-_ID_BYTES: Final = 8
-_IDS_AT_ONCE: Final = 512
+_RANDOM_BITS: Final = 12
 _TYPE, _WORKSPACE = 3, 4
 
 
@@ -53,22 +52,26 @@ def now() -> int:
 
 
 class Ids:
-    """Makes ids: a prefix and 16 random hexadecimal digits.
+    """Makes ids: a prefix and 16 hexadecimal digits, which grow with time.
 
-    Randomness is fetched for many ids at once; asking the system for each costs more than the id.
+    Rows that are written together then lie together, so that a commit touches fewer pages of the
+    store. The digits are 52 bits of microseconds since the epoch, which last until 2112, and 12
+    bits that start at random; within a process no id comes twice.
     """
 
-    def __init__(self) -> None:
-        """Start without randomness at hand."""
-        self._waiting: list[str] = []
+    def __init__(self, clock: Clock = now) -> None:
+        """Start behind every id of the past."""
+        self._clock = clock
+        self._last = 0
 
     def __call__(self, prefix: str) -> str:
         """Return a fresh id."""
-        if not self._waiting:
-            digits = os.urandom(_ID_BYTES * _IDS_AT_ONCE).hex()
-            step = 2 * _ID_BYTES
-            self._waiting = [digits[at : at + step] for at in range(0, len(digits), step)]
-        return f"{prefix}-{self._waiting.pop()}"
+        first = self._clock() << _RANDOM_BITS
+        if first <= self._last:
+            self._last += 1
+        else:
+            self._last = first + (random.getrandbits(_RANDOM_BITS) >> 1)
+        return f"{prefix}-{self._last:016x}"
 
 
 class LedgerWorld(Lookup):

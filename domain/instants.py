@@ -28,6 +28,7 @@ def _whole_second(seconds: int) -> str:
     return (_EPOCH + timedelta(seconds=seconds)).strftime("%Y-%m-%dT%H:%M:%S")
 
 
+@lru_cache(maxsize=16_384)
 def rfc3339(instant: int) -> str:
     """Return the RFC 3339 form in UTC, fraction without trailing zeros; T0 when not set."""
     if not instant:

@@ -116,18 +116,15 @@ class Context(Struct, frozen=True, kw_only=True):
 class Change(Struct, frozen=True, kw_only=True):
     """One event with the state before and after it: what every projector gets.
 
-    `paused_by` names the nearest paused task of the lineage, the task itself first.
+    `task` is the state after an event of a task, None for the events of other streams. `paused_by`
+    names the nearest paused task of the lineage, the task itself first.
     """
 
     recorded: Recorded
     before: State | None
     after: State | None
-    paused_by: str = ""
-
-    @property
-    def task(self) -> TaskState | None:
-        """The task as of this event; None for the events of other streams."""
-        return self.after if isinstance(self.after, TaskState) else None
+    task: TaskState | None
+    paused_by: str
 
 
 class Plan:
@@ -193,9 +190,10 @@ class Plan:
         )
         after = evolve(before, recorded)
         self._states[stream] = after
-        paused_by = self.paused_by(after) if isinstance(after, TaskState) else ""
+        task = after if isinstance(after, TaskState) else None
+        paused_by = self.paused_by(task) if task else ""
         self.changes.append(
-            Change(recorded=recorded, before=before, after=after, paused_by=paused_by)
+            Change(recorded=recorded, before=before, after=after, task=task, paused_by=paused_by)
         )
         return recorded
 

@@ -25,17 +25,14 @@ TIMELINE: Final = define(
         "lineage": "TEXT",
         "frame": "BLOB",
     },
+    indexes={"task": "(task_id, sequence)"},
     clustered=False,
 )
 """`lineage` is a JSON array without spaces: the task itself, then its ancestors."""
 
-TIMELINE_LINEAGE: Final = define(
-    "timeline_lineage", key={"ancestor_id": "TEXT", "kin": "INTEGER", "sequence": "INTEGER"}
-)
-OWN: Final = 0
-DESCENDANT: Final = 1
-"""What `kin` tells: an event of the task itself or of one below it. The two are kept apart, so that
-reading a task's own events costs nothing for what happened below."""
+TIMELINE_BELOW: Final = define("timeline_below", key={"ancestor_id": "TEXT", "sequence": "INTEGER"})
+"""The events of everything below a task. Its own events are kept apart from them, so that reading
+those costs nothing for what happened below."""
 
 _ENCODE: Final = msgspec.json.Encoder().encode
 
@@ -45,7 +42,7 @@ class TimelineProjector:
 
     name = "timeline"
     version = 1
-    tables = (TIMELINE, TIMELINE_LINEAGE)
+    tables = (TIMELINE, TIMELINE_BELOW)
 
     def apply(self, change: Change, rows: Rows) -> None:
         """Note one event."""
@@ -69,6 +66,5 @@ class TimelineProjector:
             frame(change),
         )
         rows.put(TIMELINE, row)
-        for distance, task_id in enumerate(lineage):
-            kin = DESCENDANT if distance else OWN
-            rows.put(TIMELINE_LINEAGE, (task_id, kin, recorded.sequence))
+        for ancestor_id in lineage[1:]:
+            rows.put(TIMELINE_BELOW, (ancestor_id, recorded.sequence))

@@ -4,6 +4,7 @@ from collections import OrderedDict
 from typing import Final
 
 from domain.task.state import TaskState
+from domain.values import NO_JSON
 from domain.world import State
 
 MAX_STATES: Final = 8192
@@ -16,13 +17,15 @@ def runs_bytes(state: State) -> int:
     """Return roughly how much the runs of a task weigh."""
     if not isinstance(state, TaskState):
         return 0
-    return sum(
-        _STRUCT_BYTES
-        + memoryview(run.result).nbytes
-        + memoryview(run.metadata).nbytes
-        + len(run.error)
-        for run in state.runs.values()
-    )
+    weight = 0
+    for run in state.runs.values():
+        weight += _STRUCT_BYTES + len(run.error)
+        # Most runs carry neither, and asking an absent value costs more than looking.
+        if run.result is not NO_JSON:
+            weight += memoryview(run.result).nbytes
+        if run.metadata is not NO_JSON:
+            weight += memoryview(run.metadata).nbytes
+    return weight
 
 
 def _own_bytes(state: State) -> int:

@@ -105,7 +105,8 @@ class _Buffer:
         """Return the rows whose key begins with the one value of `prefix`, by key."""
         group = self.groups.get(prefix)
         if group is None:
-            self.flush(connection)
+            if self.dirty:
+                self.flush(connection)
             found = connection.execute(self.select_prefix(1), prefix)
             group = self.groups[prefix] = {row[: self.keys]: row for row in found}
         return group

@@ -150,9 +150,7 @@ _FRAMED: Final = msgspec.json.Decoder(_Framed).decode
 
 def _events(reader: Reader, task_id: str) -> Iterator[TaskEvent]:
     found = reader.select(
-        "SELECT t.run_id, t.frame FROM timeline_lineage l JOIN timeline t"
-        " ON t.sequence = l.sequence WHERE l.ancestor_id = ? AND l.kin = 0"
-        " ORDER BY l.sequence DESC",
+        "SELECT run_id, frame FROM timeline WHERE task_id = ? ORDER BY sequence DESC",
         (task_id,),
     )
     for run_id, frame in found:

@@ -7,7 +7,6 @@ from typing import Any, Final
 from msgspec import Struct
 
 from projections.rows import Reader, Row
-from projections.timeline import DESCENDANT, OWN
 
 _WINDOW: Final = 10_000
 
@@ -27,7 +26,7 @@ def timeline_page(
 
     `limit` 0 means all.
     """
-    found = reader.select(*_of_task(task_id, OWN, after, limit, None))
+    found = reader.select(*_of_task(_OWN, task_id, after, limit, None))
     return [(row[0], row[2]) for row in found]
 
 
@@ -38,8 +37,8 @@ def stream_page(
 
     At most `limit` events with a sequence behind `after` and not behind `upto`.
     """
-    own = reader.select(*_of_task(task_id, OWN, after, limit, upto))
-    below = reader.select(*_of_task(task_id, DESCENDANT, after, limit, upto))
+    own = reader.select(*_of_task(_OWN, task_id, after, limit, upto))
+    below = reader.select(*_of_task(_BELOW, task_id, after, limit, upto))
     merged = merge(own, below, key=lambda row: int(row[0]))
     return [(row[0], row[1], row[2]) for row in islice(merged, limit)]
 
@@ -82,17 +81,27 @@ def _matching(filters: LedgerFilters) -> tuple[list[str], list[Any]]:
     return conditions, values
 
 
-def _of_task(task_id: str, kin: int, after: int, limit: int, upto: int | None) -> tuple[str, Row]:
-    statement = (
-        "SELECT l.sequence, t.type, t.frame FROM timeline_lineage l JOIN timeline t"
-        " ON t.sequence = l.sequence WHERE l.ancestor_id = ? AND l.kin = ? AND l.sequence > ?"
-    )
-    values: Row = (task_id, kin, after)
+_OWN: Final = (
+    "SELECT t.sequence, t.type, t.frame FROM timeline t WHERE t.task_id = ? AND t.sequence > ?"
+)
+_BELOW: Final = (
+    "SELECT t.sequence, t.type, t.frame FROM timeline_below b JOIN timeline t"
+    " ON t.sequence = b.sequence WHERE b.ancestor_id = ? AND b.sequence > ?"
+)
+
+
+def _of_task(
+    events: str, task_id: str, after: int, limit: int, upto: int | None
+) -> tuple[str, Row]:
+    """Return the statement, with its values, for a part of the events, oldest first."""
+    source = "b" if events is _BELOW else "t"
+    statement = events
+    values: Row = (task_id, after)
     if upto is not None:
-        statement += " AND l.sequence <= ?"
-        values += (upto,)
-    statement += " ORDER BY l.sequence"
+        statement += f" AND {source}.sequence <= ?"
+        values = (*values, upto)
+    statement += f" ORDER BY {source}.sequence"
     if limit:
         statement += " LIMIT ?"
-        values += (limit,)
+        values = (*values, limit)
     return statement, values

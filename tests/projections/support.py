@@ -309,6 +309,7 @@ def rebuilt(history: Iterable[Recorded], projectors: Iterable[Projector] = PROJE
                 recorded=recorded,
                 before=before,
                 after=after,
+                task=after if isinstance(after, TaskState) else None,
                 paused_by=paused_by(states, after),
             )
         )

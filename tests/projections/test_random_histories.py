@@ -11,7 +11,7 @@ from projections import backlog, lookup
 from projections.rows import Row
 from projections.runs import RUNS
 from projections.tasks import TASKS
-from projections.timeline import TIMELINE, TIMELINE_LINEAGE
+from projections.timeline import TIMELINE, TIMELINE_BELOW
 from tests.projections.history import RandomHistory
 from tests.projections.support import Ledger, rebuilt
 
@@ -137,6 +137,10 @@ def test_there_is_one_row_for_each_task_run_and_event(ledger: Ledger) -> None:
         run_id for state in live(ledger) for run_id in state.runs
     )
     assert [row[0] for row in store.rows(TIMELINE)] == [r.sequence for r in ledger.history]
-    own = [row for row in store.rows(TIMELINE_LINEAGE) if row[1] == 0]
-    assert len(own) == sum(recorded.task_id != "" for recorded in ledger.history)
+    states = {state.id: state for state in ledger.states.values() if isinstance(state, TaskState)}
+    assert len(store.rows(TIMELINE_BELOW)) == sum(
+        len(states[recorded.task_id].task.ancestors)
+        for recorded in ledger.history
+        if recorded.task_id
+    )
     store.close()

@@ -89,7 +89,11 @@ class Verifier:
         before = self.states.get(stream)
         after = self.states[stream] = evolve(before, recorded)
         change = Change(
-            recorded=recorded, before=before, after=after, paused_by=self._paused_by(after)
+            recorded=recorded,
+            before=before,
+            after=after,
+            task=after if isinstance(after, TaskState) else None,
+            paused_by=self._paused_by(after),
         )
         for projector in self._projectors:
             projector.apply(change, self._rows)
