@@ -1,5 +1,6 @@
 """Case `http-commands`: durable commands over HTTP against a route that does nothing."""
 
+import statistics
 from typing import Final
 
 from tests.bench.agents import CLAIM, Agent, registration, repeat
@@ -32,10 +33,15 @@ class _Side:
         self.cpu.append(used / len(found.latencies) * 1e6)
         return found.rate
 
+    @property
+    def cpu_per_request(self) -> float:
+        """The server's processor time per request in µs."""
+        return statistics.median(self.cpu)
+
     def seen(self, name: str) -> dict[str, float | str]:
         """Return processor time per request in µs and latencies in ms."""
         return {
-            f"{name} cpu µs": sorted(self.cpu)[len(self.cpu) // 2],
+            f"{name} cpu µs": self.cpu_per_request,
             f"{name} p50 ms": percentile(self.latencies, 0.5) * 1e3,
             f"{name} p99 ms": percentile(self.latencies, 0.99) * 1e3,
         }
@@ -60,7 +66,11 @@ async def _measure(server: Server, options: Options) -> Result:
         unit="requests/s",
         reference_what="POST that does nothing",
         goal=Goal(compare="at least", ratio=0.6),
-        beside=ours.seen("command") | bare.seen("nothing"),
+        beside={
+            **ours.seen("command"),
+            **bare.seen("nothing"),
+            "ratio by cpu": bare.cpu_per_request / ours.cpu_per_request,
+        },
     )
 
 

@@ -1,12 +1,14 @@
 """Large ledgers, made through deciding and projecting as always but in large transactions."""
 
 import shutil
+import zlib
 from collections.abc import Iterable, Iterator
 from itertools import islice
 from pathlib import Path
 from typing import Final
 
 from domain.commands import Command, EnqueueRun
+from projections.catalog import PROJECTORS
 from replay.batch import Job
 from replay.transaction import Transaction
 from tests.bench.case import Options
@@ -15,8 +17,6 @@ from tests.bench.embedded import embedded, task_of
 BATCH: Final = 5_000
 QUEUED_EVERY: Final = 10
 _ATTEMPTS: Final = 10
-_FORMAT: Final = 1
-"""Raised when a kept file would no longer be what a case expects."""
 
 
 def task_id(number: int) -> str:
@@ -59,9 +59,17 @@ def _write_batch(transaction: Transaction, jobs: list[Job]) -> None:
     transaction.finish()
 
 
+def _schema() -> str:
+    """Return a short text that changes with the tables and versions of the read models."""
+    described = [
+        (each.name, each.version, *(table.ddl for table in each.tables)) for each in PROJECTORS
+    ]
+    return f"{zlib.crc32(repr(described).encode()):08x}"
+
+
 def seeded(total: int, options: Options) -> Path:
     """Return a ledger of so many tasks for one use, copied from the cache or made for it."""
-    kept = options.cache / f"tasks-{total}-v{_FORMAT}.db"
+    kept = options.cache / f"tasks-{total}-{_schema()}.db"
     if not kept.exists():
         options.cache.mkdir(parents=True, exist_ok=True)
         unfinished = kept.with_suffix(".part")

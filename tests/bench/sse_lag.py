@@ -50,10 +50,12 @@ class Listener(asyncio.Protocol):
 
 
 class Side:
-    """One server with its listeners and the connection that makes its events."""
+    """One server with its listeners and what makes its events."""
 
-    def __init__(self, port: int, options: Options) -> None:
+    def __init__(self, port: int, script: Callable[[], Script], options: Options) -> None:
+        """Listen at `port`; `script` makes one event with each of its requests."""
         self._port = port
+        self._script = script
         self._options = options
         self._arrivals: list[tuple[int, int]] = []
         self._listeners: list[Listener] = []
@@ -65,15 +67,14 @@ class Side:
         self._arrivals.append((number, at))
         self.last_event = event
 
-    async def open(self, stream: str, script: Script) -> None:
-        """Open all streams; `script` makes one event with each of its requests."""
+    async def open(self, stream: str) -> None:
+        """Open all streams."""
         loop = asyncio.get_running_loop()
         sent = request(self._port, "GET", stream)
         for _ in range(self._options.subscribers):
             make = partial(Listener, sent, self._arrived)
             _, listener = await loop.create_connection(make, HOST, self._port)
             self._listeners.append(listener)
-        self._maker = await Load.connect(self._port, [script])
         await asyncio.sleep(_SETTLE_SECONDS)
 
     async def round(self) -> float:
@@ -81,11 +82,14 @@ class Side:
         await self._times()
         self._arrivals.clear()
         events = max(1, round(self.seconds * EVENTS_PER_SECOND))
+        # A connection of the last round may have been closed for idling.
+        maker = await Load.connect(self._port, [self._script()])
         started = time.perf_counter()
         for number in range(events):
             wait = started + number / EVENTS_PER_SECOND - time.perf_counter()
             await asyncio.sleep(max(0.0, wait))
-            await self._maker.run(0)
+            await maker.run(0)
+        maker.close()
         await asyncio.sleep(_SETTLE_SECONDS)
         lags = self._lags(await self._times(), events)
         self.lags += lags
@@ -110,7 +114,6 @@ class Side:
 
     def close(self) -> None:
         """Hang up everywhere."""
-        self._maker.close()
         for listener in self._listeners:
             listener.close()
 
@@ -127,9 +130,10 @@ async def _measure(port: int, bare_port: int, options: Options) -> Result:
     claims: list[tuple[str, str]] = []
     await play(port, agent.claim(lambda *claimed: claims.append(claimed)))
     ((task_id, run_id),) = claims
-    ours, reference = Side(port, options), Side(bare_port, options)
-    await ours.open(f"/api/tasks/{task_id}/stream", repeat(agent.heartbeat(run_id)))
-    await reference.open(STREAM_PATH, _broadcasts(bare_port, ours))
+    ours = Side(port, lambda: repeat(agent.heartbeat(run_id)), options)
+    reference = Side(bare_port, lambda: _broadcasts(bare_port, ours), options)
+    await ours.open(f"/api/tasks/{task_id}/stream")
+    await reference.open(STREAM_PATH)
     rounds = options.rounds // 2 + 1
     pairs = await side_by_side_async(rounds, ours.round, reference.round)
     ours.close()
