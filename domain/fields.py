@@ -44,9 +44,10 @@ def required(value: str | None, path: str, *, limit: int = TEXT_BYTES) -> str:
 
 
 def choice(value: str | None, path: str, kinds: Any, default: Choice | None = None) -> Choice:
-    """Return the trimmed, lower-cased value if the Literal `kinds` has it.
+    """Return the member of the Literal `kinds` that the value is, trimmed and in lower case.
 
-    A blank value gives the default; without a default it is refused as missing.
+    A blank value gives the default; without a default it is refused as missing. The member itself
+    comes back, not the text that was sent: encoders know a default by its identity.
     """
     word = (value or "").strip().lower()
     if not word:
@@ -61,7 +62,7 @@ def choice(value: str | None, path: str, kinds: Any, default: Choice | None = No
         shown = word if len(word) <= _CAPABILITY_BYTES else word[:_CAPABILITY_BYTES] + "…"
         message = f'{path} must be {listed}: "{shown}"'
         raise ValidationError(message)
-    return cast("Choice", word)
+    return cast("Choice", allowed[allowed.index(word)])
 
 
 def channel(value: str | None, path: str) -> str:

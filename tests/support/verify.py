@@ -150,4 +150,4 @@ def _rows_of(connection: sqlite3.Connection, table: Table) -> list[Row]:
 
 def _check_table(table: Table, found: list[Row], rebuilt: list[Row]) -> None:
     for row, expected in zip_longest(found, rebuilt):
-        assert row == expected, f"{table.name} differs from a rebuild"
+        assert row == expected, f"{table.name} holds {row}, a rebuild {expected}"

@@ -1,0 +1,161 @@
+"""Two ways to the API: over HTTP, and by calling the application in this process."""
+
+import asyncio
+import json
+import tempfile
+from collections.abc import Iterator
+from contextlib import ExitStack
+from itertools import count
+from pathlib import Path
+from typing import Any, Protocol
+
+from msgspec import Struct
+
+from api.app import create_app
+from api.services import Services, build
+from api.settings import Settings
+from domain.commands import ExpireLeases
+from domain.values import SCHEDULER_ACTOR, SCHEDULER_ORIGIN
+from tests.faults.client import Client
+from tests.faults.embedded import embedded
+
+START = 1_777_777_777_000_000
+STEP = 1_000
+
+
+class Answer(Struct, frozen=True, kw_only=True):
+    """An answer; `json` is None without a body."""
+
+    status: int
+    json: Any
+    replayed: bool
+
+
+class Gate(Protocol):
+    """A way to an API over a fresh store."""
+
+    now: int
+    """The server's clock in microseconds, as far as it is known."""
+
+    def send(self, method: str, path: str, body: Any = None, session: str = "") -> Answer:
+        """Return the answer to a request, of an agent when a session is named."""
+
+    def close(self) -> Path:
+        """Stop the server and return where the ledger is; `clean` removes it."""
+
+    def clean(self) -> None:
+        """Remove the store."""
+
+
+def agent_of(session: str) -> str:
+    """Return the name of the agent of a session: what stands before the dot."""
+    return session.partition(".")[0]
+
+
+class HttpGate:
+    """A listening server and one kept connection per caller. Its clock is the real one."""
+
+    def __init__(self) -> None:
+        self.now = 0
+        self._folder = tempfile.TemporaryDirectory()
+        self._stack = ExitStack()
+        self._services = self._stack.enter_context(embedded(Path(self._folder.name)))
+        self._clients: dict[str, Client] = {}
+
+    def send(self, method: str, path: str, body: Any = None, session: str = "") -> Answer:
+        if session not in self._clients:
+            port = self._services.settings.port
+            self._clients[session] = Client(port, session, agent_of(session))
+        reply = self._clients[session].call(method, path, body)
+        return Answer(
+            status=reply.status,
+            json=reply.json if reply.body else None,
+            replayed=reply.headers.get("idempotent-replayed") == "true",
+        )
+
+    def close(self) -> Path:
+        for client in self._clients.values():
+            client.close()
+        self._stack.close()
+        return Path(self._folder.name) / "ledger.db"
+
+    def clean(self) -> None:
+        self._folder.cleanup()
+
+
+class DirectGate:
+    """The application itself, with a clock and ids of the test; nothing happens by itself."""
+
+    def __init__(self) -> None:
+        self.now = START
+        self._folder = tempfile.TemporaryDirectory()
+        self._path = Path(self._folder.name) / "ledger.db"
+        self._ids = count(1)
+        settings = Settings(store=f"sqlite:{self._path}")
+        self._services: Services = build(settings, lambda: self.now, self._new_id)
+        self._app = create_app(self._services)
+        self._loop = asyncio.new_event_loop()
+
+    def send(self, method: str, path: str, body: Any = None, session: str = "") -> Answer:
+        self.now += STEP
+        return self._loop.run_until_complete(self._send(method, path, body, session))
+
+    def sweep(self) -> None:
+        """Take back the leases that ran out, as the server does from time to time."""
+        self.now += STEP
+        command = ExpireLeases(limit=100, reason="scheduler_sweep")
+        context = self._services.context(SCHEDULER_ACTOR, SCHEDULER_ORIGIN)
+        self._services.committer.execute(command, context)
+
+    def close(self) -> Path:
+        self._loop.run_until_complete(self._services.stop())
+        self._loop.close()
+        self._services.close()
+        return self._path
+
+    def clean(self) -> None:
+        self._folder.cleanup()
+
+    def _new_id(self, prefix: str) -> str:
+        return f"{prefix}-{next(self._ids):08d}"
+
+    async def _send(self, method: str, path: str, body: Any, session: str) -> Answer:
+        headers = [(b"host", b"localhost")]
+        if session:
+            agent = agent_of(session).encode()
+            headers += [(b"x-agh-session-id", session.encode()), (b"x-agh-agent", agent)]
+        where, _, query = path.partition("?")
+        scope = {
+            "type": "http",
+            "http_version": "1.1",
+            "method": method,
+            "scheme": "http",
+            "path": where,
+            "raw_path": where.encode(),
+            "query_string": query.encode(),
+            "headers": headers,
+        }
+        sent = b"" if body is None else json.dumps(body).encode()
+        messages: list[Any] = []
+        incoming = _incoming(sent)
+
+        async def receive() -> dict[str, Any]:
+            return next(incoming)
+
+        async def send(message: Any) -> None:
+            messages.append(message)
+
+        await self._app(scope, receive, send)
+        head, *chunks = messages
+        text = b"".join(chunk.get("body", b"") for chunk in chunks)
+        return Answer(
+            status=head["status"],
+            json=json.loads(text) if text else None,
+            replayed=dict(head["headers"]).get(b"idempotent-replayed") == b"true",
+        )
+
+
+def _incoming(body: bytes) -> Iterator[dict[str, Any]]:
+    yield {"type": "http.request", "body": body, "more_body": False}
+    while True:
+        yield {"type": "http.disconnect"}
