@@ -128,6 +128,11 @@ def test_resuming_queues_what_the_pause_held_back() -> None:
     assert len(spec.facts) == 1
 
 
+def test_resuming_what_is_not_paused_queues_nothing() -> None:
+    spec = given(task("t1", auto_enqueue_on_ready=True)).when(ResumeTask(task_id="t1"))
+    assert len(spec.facts) == 1
+
+
 def test_resuming_queues_everything_below_that_is_not_paused_itself() -> None:
     spec = given(task("p"), PauseTask(task_id="p", reason="why"))
     for name in ("a", "b", "c"):

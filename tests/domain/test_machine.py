@@ -353,7 +353,7 @@ class TasksAndLeases(RuleBasedStateMachine):
 
 TestTasksAndLeases = TasksAndLeases.TestCase
 TestTasksAndLeases.settings = settings(
-    max_examples=200,
+    max_examples=120,
     stateful_step_count=80,
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow],
