@@ -5,7 +5,7 @@ from http import HTTPStatus
 from importlib.metadata import version
 from typing import Any, Final
 
-import msgspec
+import orjson
 from msgspec import Struct, inspect
 
 from api.errors import ErrorBody
@@ -140,7 +140,7 @@ def document(operations: Iterable[Operation]) -> bytes:
             "securitySchemes": {"bearer": {"type": "http", "scheme": "bearer"}},
         },
     }
-    return msgspec.json.encode(made)
+    return orjson.dumps(made, option=orjson.OPT_SORT_KEYS)
 
 
 def _operation(operation: Operation, schemas: Schemas) -> dict[str, Any]:
