@@ -86,7 +86,11 @@ class World(Protocol):
         """Return the workspace id that an id, name or path names."""
 
     def claimable_runs(self, query: ClaimQuery) -> Iterable[tuple[str, str]]:
-        """Yield (task id, run id) in claim order."""
+        """Yield (task id, run id) of the queued runs a session may be handed, in claim order.
+
+        Left out are tasks that are draft, blocked, canceled or paused (also by an ancestor), and
+        those of another workspace, owner, channel or of too low a priority.
+        """
 
     def expired_leases(self, now: int, limit: int) -> Sequence[tuple[str, str]]:
         """Return (task id, run id) of leases past their deadline, oldest first."""
