@@ -62,6 +62,7 @@ class Ids:
     def __init__(self, clock: Clock = now) -> None:
         """Start behind every id of the past."""
         self._clock = clock
+        self._random = random.Random().getrandbits
         self._last = 0
 
     def __call__(self, prefix: str) -> str:
@@ -70,7 +71,7 @@ class Ids:
         if first <= self._last:
             self._last += 1
         else:
-            self._last = first + (random.getrandbits(_RANDOM_BITS) >> 1)
+            self._last = first + (self._random(_RANDOM_BITS) >> 1)
         return f"{prefix}-{self._last:016x}"
 
 

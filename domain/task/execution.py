@@ -144,7 +144,7 @@ def publish_task(command: PublishTask, plan: Plan) -> Reply:
 
 
 def approve_task(command: ApproveTask, plan: Plan) -> Reply:
-    """Give the pending approval and queue a run, both or neither."""
+    """Give the pending approval and queue a run, both or neither; a run that waits is kept."""
     request = _Request(command, plan, "task_execution", f"task.approval.{command.task_id}")
     state = plan.require_task(command.task_id)
     earlier = request.earlier_run(state)
@@ -161,6 +161,8 @@ def approve_task(command: ApproveTask, plan: Plan) -> Reply:
         ),
     )
     settle(plan, state, recorded)
+    if state.open_run is not None:
+        return Reply(task_id=state.id, run_id=state.open_run.id)
     return request.enqueue(plan.require_task(state.id))
 
 

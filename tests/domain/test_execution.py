@@ -219,6 +219,19 @@ def test_approve_queues_a_run_that_waits_for_dependencies() -> None:
     spec.then_run("r1", status="queued")
 
 
+def test_approve_frees_a_run_that_waited_for_the_approval() -> None:
+    spec = given(manual("t1"), queued("t1", "r1")).when(ApproveTask(task_id="t1"))
+    spec.then(
+        on(
+            "t1",
+            TaskApproved(
+                previous_approval_state="pending", approval_state="approved", status="ready"
+            ),
+        )
+    )
+    spec.then_reply(task_id="t1", run_id="r1")
+
+
 @pytest.mark.parametrize(
     ("past", "text"),
     [
