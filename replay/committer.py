@@ -158,7 +158,8 @@ class Committer:
     def _schedule(self, loop: asyncio.AbstractEventLoop) -> None:
         if not self._scheduled and self._pending is None:
             self._scheduled = True
-            loop.call_soon(self._run)
+            # A turn later, so that requests read in this turn of the loop share the commit.
+            loop.call_soon(loop.call_soon, self._run)
 
     def _run(self) -> None:
         """Turn what waits into one batch; everything that became ready meanwhile is in it."""

@@ -148,12 +148,20 @@ def _held_before(command: LeaseCommand, plan: Plan) -> tuple[TaskState, Run] | N
     return (plan.require_task(task_id), run) if run.session_id == command.session_id else None
 
 
-def _earlier_outcome(command: LeaseCommand, plan: Plan, outcome: str) -> Reply | None:
-    """Return the reply to a repeated outcome of the same holder (added: lost replies)."""
-    held = _held_before(command, plan)
-    if held is None or held[1].outcome_hash != outcome:
-        return None
-    return Reply(task_id=held[0].id, run_id=command.run_id, replayed=True)
+def _held_or_repeated(
+    command: LeaseCommand, plan: Plan, outcome: str
+) -> tuple[TaskState, Run] | Reply:
+    """Return the run if the session holds it, or the reply to the outcome it sent before.
+
+    A holder whose reply was lost may ask again (added). Raises LeaseRejectedError otherwise.
+    """
+    try:
+        return _held(command, plan)
+    except LeaseRejectedError:
+        before = _held_before(command, plan)
+        if before is None or before[1].outcome_hash != outcome:
+            raise
+        return Reply(task_id=before[0].id, run_id=command.run_id, replayed=True)
 
 
 def _hash(kind: str, error: str, body: Json) -> str:
@@ -183,10 +191,10 @@ def complete_lease(command: CompleteLease, plan: Plan) -> Reply:
     """End the leased run well; repeating it with the same result gives the first answer."""
     result = fields.json(command.result, "complete_run.result", PAYLOAD_BYTES, secret_free=True)
     outcome = _hash("completed", "", result)
-    earlier = _earlier_outcome(command, plan, outcome)
-    if earlier is not None:
-        return earlier
-    state, run = _held(command, plan)
+    held = _held_or_repeated(command, plan, outcome)
+    if isinstance(held, Reply):
+        return held
+    state, run = held
     completed = plan.emit_task(
         state.id,
         RunCompleted(
@@ -207,10 +215,10 @@ def fail_lease(command: FailLease, plan: Plan) -> Reply:
     error = fields.required(command.error, "fail_run.error")
     metadata = fields.json(command.metadata, "fail_run.metadata", PAYLOAD_BYTES, secret_free=True)
     outcome = _hash("failed", error, metadata)
-    earlier = _earlier_outcome(command, plan, outcome)
-    if earlier is not None:
-        return earlier
-    state, run = _held(command, plan)
+    held = _held_or_repeated(command, plan, outcome)
+    if isinstance(held, Reply):
+        return held
+    state, run = held
     failed = plan.emit_task(
         state.id,
         RunFailed(
