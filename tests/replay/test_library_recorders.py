@@ -1,5 +1,6 @@
 """The library's own test cases for recorders and factories, run against ours."""
 
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -19,11 +20,16 @@ class OnSQLite:
     factory: Factory
 
     def setUp(self) -> None:
+        self.running = set(threading.enumerate())
         self.folder = TemporaryDirectory()
         path = Path(self.folder.name) / "events.db"
         self.factory = Factory({"SQLITE_DBNAME": str(path), "ORIGINATOR_ID_TYPE": self.id_type})
 
     def tearDown(self) -> None:
+        # The library tells its readers to end without waiting for them, and a connection must not
+        # be closed while another thread reads on it.
+        for thread in set(threading.enumerate()) - self.running:
+            thread.join()
         self.factory.close()
         self.folder.cleanup()
 
