@@ -124,10 +124,7 @@ def test_slow_readers_are_not_cut_and_miss_nothing(tmp_path: Path) -> None:
             stack.callback(follower.stopping.set)
             follower.start()
         until(lambda: all(follower.connections for follower in followers), "all of them listen")
-        metadata = {"text": "x" * 16_000}
-        for number in range(400):
-            verb = "resume" if number % 2 else "pause"
-            client.post(f"/api/tasks/root/{verb}", {"reason": "again", "metadata": metadata})
+        write_long(client, 400)
         told = recorded(client)
         for follower in followers:
             assert follower.position < told[-1][1].sequence, "nobody is slow"
@@ -137,6 +134,13 @@ def test_slow_readers_are_not_cut_and_miss_nothing(tmp_path: Path) -> None:
             expected = [event for framed, event in told if STREAMS[follower.path](framed)]
             assert follower.reach(expected[-1].sequence) == expected
             assert follower.connections == 1
+
+
+def write_long(client: Client, times: int) -> None:
+    """Pause and resume with much to say about it."""
+    body = {"reason": "again", "metadata": {"text": "x" * 16_000}}
+    for number in range(times):
+        client.post(f"/api/tasks/root/{'resume' if number % 2 else 'pause'}", body)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the list of open files")

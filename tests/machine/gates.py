@@ -120,21 +120,6 @@ class DirectGate:
         return f"{prefix}-{next(self._ids):08d}"
 
     async def _send(self, method: str, path: str, body: Any, session: str) -> Answer:
-        headers = [(b"host", b"localhost")]
-        if session:
-            agent = agent_of(session).encode()
-            headers += [(b"x-agh-session-id", session.encode()), (b"x-agh-agent", agent)]
-        where, _, query = path.partition("?")
-        scope = {
-            "type": "http",
-            "http_version": "1.1",
-            "method": method,
-            "scheme": "http",
-            "path": where,
-            "raw_path": where.encode(),
-            "query_string": query.encode(),
-            "headers": headers,
-        }
         sent = b"" if body is None else json.dumps(body).encode()
         messages: list[Any] = []
         incoming = _incoming(sent)
@@ -145,7 +130,7 @@ class DirectGate:
         async def send(message: Any) -> None:
             messages.append(message)
 
-        await self._app(scope, receive, send)
+        await self._app(_scope(method, path, session), receive, send)
         head, *chunks = messages
         text = b"".join(chunk.get("body", b"") for chunk in chunks)
         return Answer(
@@ -153,6 +138,24 @@ class DirectGate:
             json=json.loads(text) if text else None,
             replayed=dict(head["headers"]).get(b"idempotent-replayed") == b"true",
         )
+
+
+def _scope(method: str, path: str, session: str) -> dict[str, Any]:
+    headers = [(b"host", b"localhost")]
+    if session:
+        agent = agent_of(session).encode()
+        headers += [(b"x-agh-session-id", session.encode()), (b"x-agh-agent", agent)]
+    where, _, query = path.partition("?")
+    return {
+        "type": "http",
+        "http_version": "1.1",
+        "method": method,
+        "scheme": "http",
+        "path": where,
+        "raw_path": where.encode(),
+        "query_string": query.encode(),
+        "headers": headers,
+    }
 
 
 def _incoming(body: bytes) -> Iterator[dict[str, Any]]:

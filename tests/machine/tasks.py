@@ -27,20 +27,7 @@ class Tasks(State):
             self._check_parent(parent, workspace)
         if body["id"] in self.used_ids:
             raise RefusedError(409, "task: conflict")
-        manual = body.get("approval_policy") == "manual"
-        task = Task(
-            id=body["id"],
-            title=body["title"],
-            workspace=workspace,
-            parent=parent,
-            priority=body.get("priority", "medium"),
-            max_attempts=body.get("max_attempts", 3),
-            auto=body.get("auto_enqueue_on_ready", False),
-            policy="manual" if manual else "none",
-            approval="pending" if manual else "not_required",
-            owner=_owner(body.get("owner")),
-            status="draft" if body.get("draft") else "blocked" if manual else "ready",
-        )
+        task = _made(body, workspace, parent)
         self.tasks[task.id] = task
         self.used_ids.add(task.id)
         self.note("task.created", task)
@@ -259,6 +246,23 @@ class Tasks(State):
         self.note("task.dependency_removed", task)
         self.settle(task)
         self.queue_by_itself(task)
+
+
+def _made(body: dict[str, Any], workspace: str, parent: Task | None) -> Task:
+    manual = body.get("approval_policy") == "manual"
+    return Task(
+        id=body["id"],
+        title=body["title"],
+        workspace=workspace,
+        parent=parent,
+        priority=body.get("priority", "medium"),
+        max_attempts=body.get("max_attempts", 3),
+        auto=body.get("auto_enqueue_on_ready", False),
+        policy="manual" if manual else "none",
+        approval="pending" if manual else "not_required",
+        owner=_owner(body.get("owner")),
+        status="draft" if body.get("draft") else "blocked" if manual else "ready",
+    )
 
 
 def _owner(owner: dict[str, str] | None) -> tuple[str, str] | None:
