@@ -93,4 +93,5 @@ def remove_edge(plan: Plan, task_id: str, blocker_id: str, cause: Recorded | Non
         cause=cause,
     )
     settle(plan, state, removed)
-    auto_enqueue(plan, task_id, removed)
+    if state.task.status == "blocked":
+        auto_enqueue(plan, task_id, removed)

@@ -96,6 +96,13 @@ def test_the_completion_by_an_operator_queues_too() -> None:
     assert enqueues(spec) == [("t2", "task.auto_enqueue.t2.r1")]
 
 
+def test_the_removal_of_an_edge_that_held_nothing_back_queues_nothing() -> None:
+    spec = given(task("t1"), *running("t1", "r1"), CompleteRun(run_id="r1"))
+    spec.given(task("t2", auto_enqueue_on_ready=True), waits("t2", "t1"))
+    spec.when(RemoveDependency(task_id="t2", depends_on_task_id="t1"))
+    assert [type(fact) for fact in spec.facts] == [TaskDependencyRemoved]
+
+
 def test_the_removal_of_the_last_edge_queues() -> None:
     spec = waiting().when(RemoveDependency(task_id="t2", depends_on_task_id="t1"))
     removed = spec.recorded[0].event_id

@@ -242,10 +242,12 @@ class Tasks(State):
         return Outcome(200, task)
 
     def _remove(self, task: Task, blocker: Task) -> None:
+        was_held_back = task.status == "blocked"
         task.blockers.remove(blocker)
         self.note("task.dependency_removed", task)
         self.settle(task)
-        self.queue_by_itself(task)
+        if was_held_back:
+            self.queue_by_itself(task)
 
 
 def _made(body: dict[str, Any], workspace: str, parent: Task | None) -> Task:
