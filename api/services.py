@@ -12,8 +12,9 @@ from api.guard import Guard
 from api.redaction import log_failure
 from api.settings import Settings
 from api.waiting import ClaimQueue, CommitSignal
-from domain.commands import ExpireLeases
+from domain.commands import ExpireLeases, NoteProjection
 from domain.decide import decide
+from domain.events import ProjectionDetached
 from domain.instants import SECOND
 from domain.recorded import SCHEDULER_STREAM
 from domain.registry import SchedulerState
@@ -30,11 +31,13 @@ from projections.backlog import claimable_runs
 from projections.catalog import PROJECTORS
 from projections.lookup import Lookup
 from projections.queries.scheduler import scheduler_status
-from projections.rows import Store
+from projections.rows import Projector, Store
 from projections.wire import SchedulerStatus
+from replay.batch import ProjectorError
 from replay.committer import Commit, Committer
 from replay.errors import StoreUnavailableError
 from replay.feed import FEED_TABLE, Hub
+from replay.fold import described
 from replay.ledger import Ledger
 
 Clock = Callable[[], int]
@@ -44,6 +47,7 @@ _LOG: Final = logging.getLogger("taskledger")
 _FOREIGN_POLL_SECONDS: Final = 1.0
 _RANDOM_BITS: Final = 12
 _TYPE, _WORKSPACE = 3, 4
+_DETACH_ORIGIN: Final = Origin("daemon", "projections.detach")
 
 
 def now() -> int:
@@ -96,9 +100,16 @@ def world_of(state_of: Callable[[str], State | None], store: Store) -> World:
 class Services:
     """The parts of one server. `start` and `stop` belong to its event loop."""
 
-    def __init__(self, settings: Settings, clock: Clock, new_id: NewId) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        clock: Clock,
+        new_id: NewId,
+        projectors: tuple[Projector, ...] = PROJECTORS,
+    ) -> None:
         """Open the store; raises StoreOpenError or OSError when that is impossible."""
         self.settings = settings
+        self.projectors = projectors
         self.clock = clock
         self.new_id = new_id
         self.policy = Policy(
@@ -111,6 +122,8 @@ class Services:
         self.claims = ClaimQueue()
         self.signal = CommitSignal()
         self.committer = self._committer()
+        if not self.committer.feeding:
+            self.hub.head = self.committer.feed_position
         self.access = Access(self.ledger, self.committer.poll)
         self.guard = Guard(settings.host, settings.port, settings.allowed_hosts)
         self.stopping = asyncio.Event()
@@ -122,7 +135,13 @@ class Services:
         listeners = (self.hub.publish, self._notice)
         try:
             return Committer(
-                self.ledger, PROJECTORS, decide, world_of, self.clock, on_commit=listeners
+                self.ledger,
+                self.projectors,
+                decide,
+                world_of,
+                self.clock,
+                on_commit=listeners,
+                on_detach=(self._note_detached,),
             )
         except BaseException:
             self.ledger.close()
@@ -203,6 +222,22 @@ class Services:
         """Notice what other processes committed."""
         self.committer.poll()
 
+    def _note_detached(self, error: ProjectorError) -> None:
+        """Put on record that a read model was left behind; without a loop its status says it."""
+        fact = ProjectionDetached(
+            projection=error.name,
+            failed_sequence=error.recorded.sequence,
+            failed_type=error.recorded.type,
+            error=described(error.error),
+        )
+        try:
+            loop = asyncio.get_running_loop()
+        except RuntimeError:
+            return
+        context = self.context(SCHEDULER_ACTOR, _DETACH_ORIGIN)
+        submitted = self.committer.submit(NoteProjection(fact=fact), context)
+        self.keep(loop.create_task(submitted))
+
     def _notice(self, commit: Commit) -> None:
         """Tell those who wait for a commit what it may mean to them."""
         self.signal.notice()
@@ -217,9 +252,14 @@ class Services:
         self.claims.notice(events)
 
 
-def build(settings: Settings, clock: Clock = now, new_id: NewId | None = None) -> Services:
+def build(
+    settings: Settings,
+    clock: Clock = now,
+    new_id: NewId | None = None,
+    projectors: tuple[Projector, ...] = PROJECTORS,
+) -> Services:
     """Return the services over the store that the settings name.
 
     Raises StoreOpenError or OSError when the store cannot be used.
     """
-    return Services(settings, clock, new_id or Ids())
+    return Services(settings, clock, new_id or Ids(), projectors)

@@ -2,6 +2,7 @@
 
 from msgspec import Struct
 
+from domain.fact import Fact
 from domain.values import NO_JSON, Actor, Json
 
 
@@ -301,6 +302,20 @@ class RevokeToken(Command, frozen=True, kw_only=True):
     """Accept a token no longer."""
 
     token_id: str
+
+
+class NoteProjection(Command, frozen=True, kw_only=True):
+    """Put on record what was done to a read model, or what happened to it."""
+
+    fact: Fact
+
+
+class SkipEvent(Command, frozen=True, kw_only=True):
+    """Have a read model pass over an event that it cannot take."""
+
+    projection: str
+    sequence: int
+    reason: str
 
 
 class Reply(Struct, frozen=True, kw_only=True):

@@ -44,6 +44,8 @@ _DECIDE: dict[type[c.Command], Callable[[Any, Plan], c.Reply]] = {
     c.RemoveWorkspace: operations.remove_workspace,
     c.CreateToken: operations.create_token,
     c.RevokeToken: operations.revoke_token,
+    c.NoteProjection: operations.note_projection,
+    c.SkipEvent: operations.skip_event,
 }
 
 COMMANDS: frozenset[type[c.Command]] = frozenset(_DECIDE)

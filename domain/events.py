@@ -1,6 +1,16 @@
 """Every fact of the ledger in one list; codec, golden lines and folds are checked by it."""
 
 from domain.fact import Fact
+from domain.projection_events import (
+    ProjectionCaughtUp,
+    ProjectionDetached,
+    ProjectionEventSkipped,
+    ProjectionRebuildCanceled,
+    ProjectionRebuildFailed,
+    ProjectionRebuildFinished,
+    ProjectionRebuildStarted,
+    ProjectionRolledBack,
+)
 from domain.registry_events import (
     SchedulerDrainCompleted,
     SchedulerDrainStarted,
@@ -49,6 +59,14 @@ __all__ = [
     "FACTS",
     "FACT_BY_TYPE",
     "Fact",
+    "ProjectionCaughtUp",
+    "ProjectionDetached",
+    "ProjectionEventSkipped",
+    "ProjectionRebuildCanceled",
+    "ProjectionRebuildFailed",
+    "ProjectionRebuildFinished",
+    "ProjectionRebuildStarted",
+    "ProjectionRolledBack",
     "RunCanceled",
     "RunClaimed",
     "RunCompleted",
@@ -126,6 +144,14 @@ FACTS: tuple[type[Fact], ...] = (
     WorkspaceRemoved,
     TokenCreated,
     TokenRevoked,
+    ProjectionDetached,
+    ProjectionCaughtUp,
+    ProjectionRebuildStarted,
+    ProjectionRebuildFinished,
+    ProjectionRebuildFailed,
+    ProjectionRebuildCanceled,
+    ProjectionRolledBack,
+    ProjectionEventSkipped,
 )
 
 FACT_BY_TYPE: dict[str, type[Fact]] = {fact.TYPE: fact for fact in FACTS}

@@ -4,21 +4,25 @@ from domain import fields
 from domain.commands import (
     CreateToken,
     EndDrain,
+    NoteProjection,
     PauseScheduler,
     RegisterWorkspace,
     RemoveWorkspace,
     Reply,
     ResumeScheduler,
     RevokeToken,
+    SkipEvent,
     StartDrain,
 )
 from domain.errors import (
     ConflictError,
+    RequiresReasonError,
     TokenNotFoundError,
     ValidationError,
     WorkspaceNotFoundError,
 )
 from domain.events import (
+    ProjectionEventSkipped,
     SchedulerDrainCompleted,
     SchedulerDrainStarted,
     SchedulerPaused,
@@ -149,4 +153,27 @@ def revoke_token(command: RevokeToken, plan: Plan) -> Reply:
     plan.check_reach(token.workspace_id, f'token "{token.id}"')
     if not token.revoked_at:
         plan.emit(OPS_STREAM, TokenRevoked(token_id=command.token_id))
+    return Reply()
+
+
+def note_projection(command: NoteProjection, plan: Plan) -> Reply:
+    """Put on record what was done to a read model, or what happened to it."""
+    plan.check_reach("", "the read models")
+    plan.emit(OPS_STREAM, command.fact)
+    return Reply()
+
+
+def skip_event(command: SkipEvent, plan: Plan) -> Reply:
+    """Have a read model pass over an event; doing it again changes nothing."""
+    plan.check_reach("", "the read models")
+    reason = fields.text(command.reason, "projection.reason").strip()
+    if not reason:
+        raise RequiresReasonError("say why the event may be passed over")
+    state = plan.state(OPS_STREAM)
+    skipped = state.skipped if isinstance(state, OpsState) else {}
+    if command.sequence not in skipped.get(command.projection, ()):
+        fact = ProjectionEventSkipped(
+            projection=command.projection, skipped_sequence=command.sequence, reason=reason
+        )
+        plan.emit(OPS_STREAM, fact)
     return Reply()

@@ -61,9 +61,13 @@ class TokenState(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class OpsState(Struct, frozen=True, kw_only=True):
-    """What operators did that later commands depend on."""
+    """What operators did that later commands depend on.
+
+    `skipped` names, by read model, the sequences that it passes over.
+    """
 
     tokens: dict[str, TokenState] = {}
+    skipped: dict[str, tuple[int, ...]] = {}
     version: int = 0
 
 
@@ -125,6 +129,10 @@ def evolve_ops(state: OpsState | None, recorded: Recorded) -> OpsState:
     """Return the operators' state after one more event."""
     fact = recorded.fact
     tokens = dict(state.tokens) if state else {}
+    skipped = state.skipped if state else {}
+    if isinstance(fact, e.ProjectionEventSkipped):
+        known = skipped.get(fact.projection, ())
+        skipped = {**skipped, fact.projection: (*known, fact.skipped_sequence)}
     if isinstance(fact, e.TokenCreated):
         tokens[fact.token_id] = TokenState(
             id=fact.token_id,
@@ -137,4 +145,4 @@ def evolve_ops(state: OpsState | None, recorded: Recorded) -> OpsState:
         )
     if isinstance(fact, e.TokenRevoked) and fact.token_id in tokens:
         tokens[fact.token_id] = replace(tokens[fact.token_id], revoked_at=recorded.occurred_at)
-    return OpsState(tokens=tokens, version=recorded.originator_version)
+    return OpsState(tokens=tokens, skipped=skipped, version=recorded.originator_version)

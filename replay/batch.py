@@ -12,6 +12,7 @@ from domain.recorded import Recorded, task_stream
 from domain.task.state import Run, TaskState
 from domain.world import Change, Context, Plan, State, World
 from replay.connections import Row
+from replay.errors import is_unavailable
 from replay.rows import RowBuffer, Table
 
 ContextSource: TypeAlias = Context | Callable[[], Context]
@@ -32,11 +33,31 @@ class Projector(Protocol):
         """The name of the read model; its position is stored under it."""
 
     @property
+    def version(self) -> int:
+        """Raised whenever the same events would give other rows."""
+
+    @property
     def tables(self) -> tuple[Table, ...]:
         """The tables of the read model."""
 
     def apply(self, change: Change, rows: RowBuffer) -> None:
         """Bring the rows up to date with one change."""
+
+
+class ProjectorError(Exception):
+    """A projector raised; the transaction has to be repeated without it."""
+
+    def __init__(self, name: str, recorded: Recorded, error: Exception) -> None:
+        """Keep which read model failed at which event."""
+        self.name = name
+        self.recorded = recorded
+        self.error = error
+        super().__init__(f"read model {name} at event {recorded.sequence}: {error!r}")
+
+
+def decides(projector: Projector) -> bool:
+    """Whether later commands are decided by what this projector writes."""
+    return any(table.eager for table in projector.tables)
 
 
 class Outcome(Struct, frozen=True, kw_only=True):
@@ -114,6 +135,7 @@ class Desk:
     ) -> None:
         """Deciding looks at `committed` states and at the rows of the projectors."""
         self.projectors = tuple(projectors)
+        self.attached = self.projectors
         self.rows = RowBuffer(table for each in self.projectors for table in each.tables)
         self.states: dict[str, State | None] = {}
         self.groups: list[list[Recorded]] = []
@@ -123,7 +145,7 @@ class Desk:
         self._seen: dict[str, State | None] = {}
         self._committed = committed
         self._decide = decide
-        self._clock = clock
+        self.clock = clock
         self._world = world_factory(self._state, self.rows)
 
     def start(self, head: int, recorded_at: int) -> None:
@@ -144,11 +166,12 @@ class Desk:
     def run(self, job: Job) -> None:
         """Decide a command; a refusal is noted and leaves nothing behind.
 
-        Raises what a projector or the store raises; then the transaction has to be rolled back.
+        Raises ProjectorError, or what a read model of deciding or the store raises; then the
+        transaction has to be rolled back.
         """
         job.outcome = job.error = None
         context = job.context if isinstance(job.context, Context) else job.context()
-        recorded_at = max(self.recorded_at, self._clock())
+        recorded_at = max(self.recorded_at, self.clock())
         plan = Plan(self._world, context, head=self.head, recorded_at=recorded_at)
         try:
             reply = self._decide(job.command, plan)
@@ -162,8 +185,14 @@ class Desk:
     def _take(self, plan: Plan, recorded_at: int) -> None:
         changes, rows = plan.changes, self.rows
         for change in changes:
-            for projector in self.projectors:
-                projector.apply(change, rows)
+            for projector in self.attached:
+                try:
+                    projector.apply(change, rows)
+                except Exception as error:
+                    # What deciding looks at has to be right, so there the command is refused.
+                    if decides(projector) or is_unavailable(error):
+                        raise
+                    raise ProjectorError(projector.name, change.recorded, error) from error
         self.states.update(plan.states())
         self.groups.append([change.recorded for change in changes])
         self.head += len(changes)

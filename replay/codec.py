@@ -46,6 +46,12 @@ class _State(Struct, Generic[PayloadT], frozen=True, omit_defaults=True):
     correlation_id: str = ""
 
 
+class _Time(Struct):
+    """What every event says, whatever its type and version."""
+
+    recorded_at: Instant
+
+
 class _Shape:
     """How one type of fact is read: its current shape at once, an older one step by step."""
 
@@ -55,6 +61,7 @@ class _Shape:
         self.decode = msgspec.json.Decoder(_State[fact]).decode  # type: ignore[valid-type]
 
 
+_decode_time = msgspec.json.Decoder(_Time).decode
 _decode_any = msgspec.json.Decoder(_State[dict[str, Raw]]).decode
 
 
@@ -127,11 +134,26 @@ class LedgerMapper(Mapper[str]):
             correlation_id=found.correlation_id,
         )
 
-    def _state(self, type_: str, state: bytes) -> _State[Any]:
+    def recorded_at(self, state: bytes) -> int:
+        """Return when an event was recorded, even one of a type that is not known here.
+
+        Raises MapperDeserialisationError when it is unreadable.
+        """
+        try:
+            return _decode_time(self._plain(state)).recorded_at
+        except Exception as error:
+            message = f"a stored event is unreadable: {error!r}"
+            raise MapperDeserialisationError(message) from error
+
+    def _plain(self, state: bytes) -> bytes:
         if self.cipher:
             state = self.cipher.decrypt(state)
         if self.compressor:
             state = self.compressor.decompress(state)
+        return state
+
+    def _state(self, type_: str, state: bytes) -> _State[Any]:
+        state = self._plain(state)
         shape = self._shapes[type_]
         if state.startswith(shape.prefix):
             return shape.decode(state)

@@ -23,6 +23,7 @@ from replay.batch import (
     Job,
     Outcome,
     Projector,
+    ProjectorError,
     WorldFactory,
 )
 from replay.errors import StoreUnavailableError, is_busy, is_unavailable, unavailable
@@ -34,6 +35,7 @@ from replay.transaction import Transaction
 __all__ = ["Commit", "Committer", "Listener", "Outcome"]
 
 Listener: TypeAlias = Callable[[Commit], None]
+DetachListener: TypeAlias = Callable[[ProjectorError], None]
 
 MAX_BATCH: Final = 256
 SLOW_COMMIT_MS: Final = 2.0
@@ -57,12 +59,14 @@ class Committer:
         clock: Clock,
         *,
         on_commit: Iterable[Listener] = (),
+        on_detach: Iterable[DetachListener] = (),
         slow_commit_ms: float = SLOW_COMMIT_MS,
     ) -> None:
-        """Make missing tables; raises StoreOpenError when a read model is not up to date.
+        """Make missing tables and catch up; raises StoreOpenError when deciding could be wrong.
 
         `clock` gives microseconds since the epoch. `on_commit` listeners run after each commit,
-        in the order of commits, also for commits of other processes once they are noticed.
+        in the order of commits, also for commits of other processes once they are noticed;
+        `on_detach` listeners when a projector raised and its read model was left behind.
         """
         desk = Desk(
             committed=ledger.state,
@@ -75,6 +79,7 @@ class Committer:
         self._ledger = ledger
         self._transaction = Transaction(ledger, desk)
         self._listeners = list(on_commit)
+        self._detach_listeners = list(on_detach)
         self._slow_commit_ms = slow_commit_ms
         self._queue: deque[Job] = deque()
         self._scheduled = False
@@ -84,9 +89,26 @@ class Committer:
         self._thread: ThreadPoolExecutor | None = None
         self._closed = False
         self._drained: asyncio.Future[None] | None = None
+        self._projectors = desk.projectors
         self._select_missed = _missed_statement(desk.projectors)
         self._transaction.prepare()
         self._announced = ledger.head
+
+    @property
+    def feeding(self) -> bool:
+        """Whether the rows of the feed are written; without them its readers have to wait."""
+        attached = self._transaction.attached
+        detached = (each for each in self._projectors if each not in attached)
+        return all(table.name != FEED_TABLE for each in detached for table in each.tables)
+
+    @property
+    def feed_position(self) -> int:
+        """The sequence up to which the feed can be read."""
+        return self._ledger.head if self.feeding else self._feed_end()
+
+    def _feed_end(self) -> int:
+        found = self._ledger.reader.select(f"SELECT max(sequence) FROM {FEED_TABLE}")
+        return found[0][0] or 0
 
     @property
     def waiting(self) -> int:
@@ -205,12 +227,22 @@ class Committer:
         try:
             if self._transaction.write(jobs):
                 return True
+        except ProjectorError as error:
+            return self._go_on_without(error, jobs)
         except Exception as error:
             self._recover(jobs, error)
             return False
         self._transaction.undo()
         self._settle(jobs)
         return False
+
+    def _go_on_without(self, error: ProjectorError, jobs: list[Job]) -> bool:
+        """Write a batch without the read model that cannot take it."""
+        _log.error("a read model is detached: %s", error, exc_info=error.error)
+        self._transaction.detach(error)
+        for listener in self._detach_listeners:
+            listener(error)
+        return self._write(jobs, wait=True)
 
     def _try_later(self, jobs: list[Job], error: Exception) -> bool:
         """Wait for another process without blocking the loop; return False when it is too long."""
@@ -328,6 +360,8 @@ class Committer:
             self._announce(commit)
 
     def _missed(self, upto: int) -> Commit:
+        if not self.feeding:
+            return Commit(previous=self._announced, head=upto, rows={})
         bounds = (self._announced, upto, _MISSED_PAGE)
         page = self._ledger.reader.select(self._select_missed, bounds)
         head = page[-1][0] if len(page) == _MISSED_PAGE else upto

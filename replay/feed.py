@@ -202,8 +202,11 @@ class Hub:
     def publish(self, commit: Published) -> None:
         """Offer the frames of a commit; a commit seen before is ignored.
 
-        When commits before this one were not published, everybody reads the store first.
+        When commits before this one were not published, everybody reads the store first. A commit
+        without rows of the feed, because that is detached, has everybody wait.
         """
+        if commit.head > commit.previous and FEED_TABLE not in commit.rows:
+            return
         if commit.previous > self.head:
             self._skip_to(commit.previous)
         if commit.head <= self.head:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack
-from typing import Any, ClassVar, cast
+from typing import Any, ClassVar, Final, cast
 
 from eventsourcing.application import AggregateNotFoundError, Application, Repository
 from eventsourcing.persistence import (
@@ -21,6 +21,8 @@ from replay.connections import Checkpointer, Readers, SqlReader, Writer
 from replay.errors import StoreOpenError
 from replay.event_store import LedgerEventStore
 from replay.sqlite import LedgerRecorder
+
+_LARGEST: Final = (1 << 63) - 1
 
 
 def fold(state: State | None, events: Iterable[Recorded]) -> State | None:
@@ -150,10 +152,20 @@ class Ledger(Application[str]):
         head = rows[0][0] or 0
         if head == self.head:
             return False
-        last = self.mapper.decode(*self.reader.select(self.recorder.select_last_event_statement)[0])
+        last = self.reader.select(self.recorder.select_last_event_statement)[0]
+        recorded_at = self._recorded_at(last[4])
         self.cache.clear()
-        self.head, self.recorded_at = last.sequence, max(self.recorded_at, last.recorded_at)
+        self.head, self.recorded_at = last[0], max(self.recorded_at, recorded_at)
         return True
+
+    def _recorded_at(self, state: bytes) -> int:
+        """Return when an event was recorded, 0 for a damaged one behind a sound beginning."""
+        try:
+            return self.mapper.recorded_at(state)
+        except MapperDeserialisationError:
+            page = self.reader.select(self.recorder.select_page_statement, (0, _LARGEST, 1))
+            self.mapper.recorded_at(page[0][4])
+            return 0
 
     def advance(self, head: int, recorded_at: int) -> None:
         """Take note of a commit of this process and wake the library's subscriptions."""

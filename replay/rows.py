@@ -52,7 +52,8 @@ class _Buffer:
         "written",
     )
 
-    def __init__(self, table: Table) -> None:
+    def __init__(self, table: Table, suffix: str) -> None:
+        name = f"{table.name}{suffix}"
         columns, keys = table.columns, table.columns[: table.key_columns]
         key = " AND ".join(f"{name}=?" for name in keys)
         others = ",".join(f"{name}=excluded.{name}" for name in columns[table.key_columns :])
@@ -60,11 +61,11 @@ class _Buffer:
         self.eager = table.eager
         self.keys = table.key_columns
         self.key_names = keys
-        self.everything = f"SELECT {','.join(columns)} FROM {table.name}"
+        self.everything = f"SELECT {','.join(columns)} FROM {name}"
         self.select = f"{self.everything} WHERE {key}"
-        self.delete = f"DELETE FROM {table.name} WHERE {key}"
+        self.delete = f"DELETE FROM {name} WHERE {key}"
         self.upsert = (
-            f"INSERT INTO {table.name} ({','.join(columns)})"
+            f"INSERT INTO {name} ({','.join(columns)})"
             f" VALUES ({','.join('?' * len(columns))})"
             f" ON CONFLICT ({','.join(keys)}) DO "
             + (f"UPDATE SET {others}" if others else "NOTHING")
@@ -133,9 +134,9 @@ class RowBuffer:
     It also answers the SELECTs of deciding, from the state that the transaction has reached.
     """
 
-    def __init__(self, tables: Iterable[Table]) -> None:
-        """Serve these tables."""
-        self._buffers = {table.name: _Buffer(table) for table in tables}
+    def __init__(self, tables: Iterable[Table], suffix: str = "") -> None:
+        """Serve these tables, or their copies whose names have a suffix."""
+        self._buffers = {table.name: _Buffer(table, suffix) for table in tables}
         self._eager = [buffer for buffer in self._buffers.values() if buffer.eager]
         self._sources: dict[str, list[_Buffer]] = {}
         self._connection: sqlite3.Connection | None = None

@@ -2,15 +2,16 @@
 
 import sqlite3
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from typing import Final
 
 from eventsourcing.persistence import PersistenceError
 
-from replay.batch import Commit, Desk, Job, Projector
+from replay.attach import Attachment
+from replay.batch import Commit, Desk, Job, Projector, ProjectorError
 from replay.connections import DEFAULT_LOCK_TIMEOUT
-from replay.errors import ReplayError, StoreOpenError, is_busy, unavailable
+from replay.errors import ReplayError, is_busy, unavailable
 from replay.ledger import Ledger
 
 _BUSY_PAUSE: Final = 0.005
@@ -27,35 +28,27 @@ class Transaction:
         self.desk = desk
         self._ledger = ledger
         self._writer = ledger.writer
-        self._names = tuple(projector.name for projector in desk.projectors)
+        self._attachment = Attachment(ledger, desk.projectors, desk.clock)
+        self._data_version = 0
         self.lock_timeout = ledger.recorder.datastore.pool.lock_timeout or DEFAULT_LOCK_TIMEOUT
 
     def prepare(self) -> None:
-        """Make the missing tables of the read models; raises StoreOpenError for a stale one."""
+        """Make missing tables and catch up; raises StoreOpenError when deciding could be wrong."""
         try:
             connection = self._wait_for_lock()
-            for statement in _statements(self.desk.projectors):
-                connection.execute(statement)
-            self._check_positions(connection)
+            self._ledger.refresh()
+            self._attachment.prepare(connection)
+            self._look_around(connection)
             self._writer.commit()
         except sqlite3.Error as error:
             raise unavailable(error) from error
         finally:
             self._writer.rollback()
 
-    def _check_positions(self, connection: sqlite3.Connection) -> None:
-        self._ledger.refresh()
-        positions = dict(
-            connection.execute("SELECT application_name, notification_id FROM tracking")
-        )
-        head = self._ledger.head
-        for name in self._names:
-            if positions.get(name, 0) != head:
-                message = (
-                    f"read model {name} stands at sequence {positions.get(name, 0)},"
-                    f" the ledger at {head}: rebuild it"
-                )
-                raise StoreOpenError(message)
+    @property
+    def attached(self) -> tuple[Projector, ...]:
+        """The read models that are written in each commit."""
+        return self.desk.attached
 
     def begin(self, *, wait: bool = False) -> None:
         """Take the write lock and look at what is committed; raises sqlite3.Error.
@@ -68,8 +61,26 @@ class Transaction:
         if head != self._ledger.head:
             self._ledger.refresh()
             self.desk.rows.discard()
+        self._notice_others(connection)
         self.desk.start(self._ledger.head, self._ledger.recorded_at)
         self.desk.rows.start(connection)
+
+    def _notice_others(self, connection: sqlite3.Connection) -> None:
+        """Look again at the read models when another connection has written anything."""
+        version = connection.execute("PRAGMA data_version").fetchone()[0]
+        if version != self._data_version:
+            self._data_version = version
+            self._look_around(connection)
+
+    def _look_around(self, connection: sqlite3.Connection) -> None:
+        self.desk.attached, changed = self._attachment.look(connection)
+        if changed:
+            self.desk.rows.discard()
+
+    def detach(self, error: ProjectorError) -> None:
+        """Undo the transaction and go on without a read model."""
+        self.abandon()
+        self.desk.attached = self._attachment.detach(error, self.desk.attached)
 
     def _wait_for_lock(self) -> sqlite3.Connection:
         deadline = time.monotonic() + self.lock_timeout
@@ -91,7 +102,9 @@ class Transaction:
         connection = desk.rows.connection
         desk.rows.flush()
         self._ledger.events.put_groups(desk.groups, connection)
-        self._ledger.recorder.track(connection, self._names, desk.head)
+        if self._attachment.pending:
+            self._attachment.write(connection)
+        self._ledger.recorder.track(connection, self._attachment.names, desk.head)
         return True
 
     def commit(self) -> float:
@@ -113,6 +126,7 @@ class Transaction:
     def finish(self) -> Commit:
         """Take note of the durable commit and return what it added."""
         desk, ledger = self.desk, self._ledger
+        self._attachment.written()
         for stream, state in desk.states.items():
             ledger.cache.put(stream, state)
         ledger.advance(desk.head, desk.recorded_at)
@@ -142,9 +156,6 @@ class Transaction:
     def abandon(self) -> None:
         """Undo the transaction and distrust the connection and every cached state."""
         self._writer.reset()
+        self._data_version = 0
         self._ledger.cache.clear()
         self.desk.rows.discard()
-
-
-def _statements(projectors: Iterable[Projector]) -> list[str]:
-    return [ddl for each in projectors for table in each.tables for ddl in table.ddl]

@@ -104,7 +104,7 @@ async def get_ledger_timeline(call: Call) -> Answer | Stream:
 async def _ledger_chunks(
     call: Call, filters: LedgerFilters, after: int, limit: int
 ) -> AsyncIterator[bytes]:
-    reader, head = call.services.ledger.reader, call.services.ledger.head
+    reader, head = call.services.ledger.reader, call.services.hub.head
     yield b'{"timeline":['
     separator, left, windows = b"", limit, 0
     while after < head and (not limit or (left and windows < _WINDOWS)):

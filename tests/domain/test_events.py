@@ -7,7 +7,15 @@ from typing import Any
 import pytest
 from msgspec.structs import fields
 
-from domain import commands, errors, events, registry_events, run_events, task_events
+from domain import (
+    commands,
+    errors,
+    events,
+    projection_events,
+    registry_events,
+    run_events,
+    task_events,
+)
 from domain.commands import Command, Execution, LeaseCommand
 from domain.decide import COMMANDS
 from domain.events import FACT_BY_TYPE, FACTS, Fact
@@ -36,7 +44,7 @@ def _classes(module: Any, base: type[Any]) -> Iterator[type[Any]]:
 def test_the_list_of_facts_is_complete_and_has_no_type_twice() -> None:
     defined = {
         fact
-        for module in (task_events, run_events, registry_events)
+        for module in (task_events, run_events, registry_events, projection_events)
         for fact in _classes(module, Fact)
     }
     assert set(FACTS) == defined
@@ -146,6 +154,14 @@ EVENT_TABLE: dict[str, tuple[set[str], set[str]]] = {
     "workspace.removed": ({"workspace_id"}, set()),
     "ops.token_created": ({"token_id", "scopes", "token_actor"}, {"name", "workspace_id"}),
     "ops.token_revoked": ({"token_id"}, set()),
+    "ops.projection_detached": ({"projection", "failed_sequence"}, {"failed_type", "error"}),
+    "ops.projection_caught_up": ({"projection", "position"}, set()),
+    "ops.projection_rebuild_started": ({"projection", "version"}, {"repair"}),
+    "ops.projection_rebuild_finished": ({"projection", "version", "position"}, {"digest"}),
+    "ops.projection_rebuild_failed": ({"projection", "error"}, {"failed_sequence"}),
+    "ops.projection_rebuild_canceled": ({"projection"}, set()),
+    "ops.projection_rolled_back": ({"projection", "version", "position"}, set()),
+    "ops.projection_event_skipped": ({"projection", "skipped_sequence", "reason"}, set()),
 }
 
 VALUES: dict[str, Any] = {

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from domain import commands as c
 from domain.commands import Command
 from domain.decide import COMMANDS
+from domain.events import ProjectionCaughtUp
 from domain.instants import SECOND
 from domain.values import Actor, Json, Origin
 from tests.support.invariants import refold
@@ -125,6 +126,12 @@ BUILDERS: dict[type[Command], dict[str, Any]] = {
         "secret_hash": st.just("hash"),
     },
     c.RevokeToken: {"token_id": st.sampled_from(["k1", "k2"])},
+    c.NoteProjection: {"fact": st.just(ProjectionCaughtUp(projection="tasks", position=7))},
+    c.SkipEvent: {
+        "projection": st.sampled_from(["tasks", "runs"]),
+        "sequence": st.integers(1, 3),
+        "reason": texts,
+    },
 }
 OFTEN: list[type[Command]] = [
     c.CreateTask,

@@ -135,12 +135,14 @@ async def test_every_read_model_stands_at_the_head(ledger: Ledger) -> None:
     assert positions == {"names": 2, "frames": 2}
 
 
-async def test_a_read_model_that_is_not_up_to_date_is_refused_at_start(ledger: Ledger) -> None:
+async def test_a_read_model_that_is_behind_is_caught_up_at_start(ledger: Ledger) -> None:
     await committer_of(ledger).submit(register("w1"), context())
     ledger.writer.connection.execute("DELETE FROM tracking WHERE application_name='frames'")
+    ledger.writer.connection.execute("DELETE FROM timeline")
 
-    with pytest.raises(StoreOpenError, match="read model frames stands at sequence 0"):
-        committer_of(ledger)
+    committer_of(ledger)
+
+    assert ledger.reader.select("SELECT sequence FROM timeline") == [(1,)]
 
 
 async def test_states_too_heavy_to_keep_are_right_within_a_batch(ledger: Ledger) -> None:

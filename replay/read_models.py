@@ -1,0 +1,102 @@
+"""How each read model stands: which projector version wrote it, how far, and what stopped it.
+
+One row of the store for each, written in the transaction of whatever it is about, so that it is
+true after a crash and every process on the store sees it.
+"""
+
+import sqlite3
+from typing import Final, Literal, TypeAlias
+
+import msgspec
+from msgspec import Struct
+
+CREATE: Final = (
+    "CREATE TABLE IF NOT EXISTS read_models"
+    " (name TEXT PRIMARY KEY, doc BLOB NOT NULL) WITHOUT ROWID"
+)
+"""`doc` is the JSON of a `Standing`."""
+
+State: TypeAlias = Literal["live", "detached"]
+Phase: TypeAlias = Literal["fold", "copy", "follow"]
+
+
+class Failure(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """The event that stopped a read model; `since` is in microseconds since the epoch."""
+
+    sequence: int = 0
+    type: str = ""
+    error: str
+    since: int = 0
+
+
+class Rebuilding(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A rebuild that has begun and is to be finished, also after a crash.
+
+    `position` is that of the new tables while they follow the log. `failure` is what stopped it.
+    """
+
+    version: int
+    phase: Phase = "fold"
+    position: int = 0
+    started_at: int = 0
+    repair: bool = False
+    digest: str = ""
+    failure: Failure | None = None
+
+
+class Previous(Struct, frozen=True, kw_only=True):
+    """The tables that the last rebuild replaced, and how far they had come."""
+
+    version: int
+    position: int
+
+
+class Standing(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """How a read model stands. A live one is written in the commit of each event.
+
+    `generation` counts the rebuilds that were switched to; it makes index names unique.
+    """
+
+    version: int
+    state: State = "live"
+    failure: Failure | None = None
+    generation: int = 0
+    previous: Previous | None = None
+    rebuild: Rebuilding | None = None
+
+
+_encode: Final = msgspec.json.Encoder().encode
+_decode: Final = msgspec.json.Decoder(Standing).decode
+
+
+def standings(connection: sqlite3.Connection) -> dict[str, Standing]:
+    """Return how the read models stand, by name."""
+    rows = connection.execute("SELECT name, doc FROM read_models")
+    return {name: _decode(doc) for name, doc in rows}
+
+
+def standing_of(connection: sqlite3.Connection, name: str) -> Standing:
+    """Return how a read model stands; raises LookupError for one the store does not have."""
+    row = connection.execute("SELECT doc FROM read_models WHERE name=?", (name,)).fetchone()
+    if row is None:
+        message = f"the store has no read model {name!r}"
+        raise LookupError(message)
+    return _decode(row[0])
+
+
+def put_standing(connection: sqlite3.Connection, name: str, standing: Standing) -> None:
+    """Store how a read model stands, in the caller's transaction."""
+    connection.execute("REPLACE INTO read_models VALUES (?,?)", (name, _encode(standing)))
+
+
+def position_of(connection: sqlite3.Connection, name: str) -> int:
+    """Return the sequence up to which a read model's rows go."""
+    row = connection.execute(
+        "SELECT notification_id FROM tracking WHERE application_name=?", (name,)
+    ).fetchone()
+    return row[0] if row else 0
+
+
+def put_position(connection: sqlite3.Connection, name: str, position: int) -> None:
+    """Store the sequence up to which a read model's rows go, be it further back than before."""
+    connection.execute("REPLACE INTO tracking VALUES (?,?)", (name, position))
