@@ -65,13 +65,24 @@ async def _claim_waiting(call: Call, command: c.ClaimNext) -> Answer:
                 outcome = await call.submit(command)
                 if outcome.run:
                     claims.settled(waiter)
-                    return _claim_reply(call, outcome)
+                    return await _handed_over(call, outcome, gone)
                 if waiter.woken.is_set():
                     claims.pass_on(workspace_id, waiter)
                 if not await _woken(call, waiter, gone, deadline):
                     return NO_CONTENT
     finally:
         gone.cancel()
+
+
+async def _handed_over(call: Call, outcome: Outcome, gone: asyncio.Task[None]) -> Answer:
+    """Return the claim, or give it back at once when nobody is there to work on it any more."""
+    assert outcome.run is not None
+    if not gone.done():
+        return _claim_reply(call, outcome)
+    session_id, reason = call.caller.session_id, "the client went away"
+    command = c.ReleaseLease(run_id=outcome.run.id, session_id=session_id, reason=reason)
+    await call.submit(command)
+    return NO_CONTENT
 
 
 async def _woken(call: Call, waiter: Waiter, gone: asyncio.Task[None], deadline: float) -> bool:

@@ -3,6 +3,7 @@
 import contextlib
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 import threading
@@ -170,6 +171,15 @@ def raw(path: str, body: bytes, **headers: str) -> bytes:
     return f"POST {path} HTTP/1.1\r\n{''.join(lines)}\r\n".encode() + body
 
 
+@contextlib.contextmanager
+def commits_held_back(store: Path) -> Iterator[None]:
+    """Hold the write lock of a store until the end of the block."""
+    with contextlib.closing(sqlite3.connect(store, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        yield
+        other.execute("ROLLBACK")
+
+
 def until(condition: Any, seconds: float = 5) -> None:
     """Return when the condition holds."""
     give_up = time.monotonic() + seconds
@@ -192,6 +202,29 @@ def test_a_waiting_claim_takes_nothing_after_its_client_has_left(tmp_path: Path)
         until(lambda: len(claims) == 0)
         client.enqueue(client.create()["id"])
 
+        assert client.agent("s2").post("/api/agent/tasks/claim-next").status_code == 200
+
+
+def test_a_claim_is_given_back_when_its_client_leaves_during_the_commit(tmp_path: Path) -> None:
+    with serving(tmp_path, claim_wait_seconds=60) as server:
+        claims, client = server.services.claims, server.client
+        run = client.enqueue(client.create()["id"])
+        request = raw(
+            "/api/agent/tasks/claim-next",
+            b'{"wait": true}',
+            X_AGH_Session_ID="s1",
+            X_AGH_Agent="coder",
+        )
+        with commits_held_back(tmp_path / "ledger.db"):
+            with hanging_up(server.url, request):
+                until(lambda: len(claims) == 1)
+            time.sleep(0.2)
+        until(lambda: len(claims) == 0)
+        path = "/api/timeline?type=task.run_released"
+        (released,) = client.ok("GET", path)["timeline"]
+
+        assert released["run"]["id"] == run["id"]
+        assert released["payload"]["reason"] == "the client went away"
         assert client.agent("s2").post("/api/agent/tasks/claim-next").status_code == 200
 
 
