@@ -108,6 +108,8 @@ class Attachment:
         at_once = decides(projector) or head <= INLINE
         standing = known or Standing(version=projector.version)
         made = tables.complete(connection, projector.tables)
+        if standing.rolled_back and standing.version != projector.version and made:
+            return standing
         if standing.version != projector.version or (known and not made):
             if not at_once:
                 error = f"its rows are of version {standing.version}; a rebuild is needed"
@@ -142,7 +144,7 @@ class Attachment:
         except FoldError as error:
             return self._stuck(connection, projector, standing, position, error)
         put_position(connection, projector.name, head)
-        return replace(standing, state="live", failure=None)
+        return replace(standing, state="live", failure=None, rolled_back=False)
 
     def _stuck(
         self,

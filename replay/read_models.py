@@ -54,7 +54,8 @@ class Previous(Struct, frozen=True, kw_only=True):
 class Standing(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """How a read model stands. A live one is written in the commit of each event.
 
-    `generation` counts the rebuilds that were switched to; it makes index names unique.
+    `generation` counts the switches to other tables; it makes index names unique. One that was
+    `rolled_back` to the rows of another release waits for that release, or for a rebuild.
     """
 
     version: int
@@ -62,6 +63,7 @@ class Standing(Struct, frozen=True, kw_only=True, omit_defaults=True):
     failure: Failure | None = None
     generation: int = 0
     previous: Previous | None = None
+    rolled_back: bool = False
     rebuild: Rebuilding | None = None
 
 

@@ -19,8 +19,8 @@ def statements(table: Table, suffix: str, generation: int) -> list[str]:
     """Return the statements that make a copy of a table."""
     name, copy = table.name, f"{table.name}{suffix}"
     return [
-        ddl.replace(f" EXISTS {name} (", f" EXISTS {copy} (")
-        .replace(f" EXISTS {name}_", f" EXISTS {name}__{generation}_")
+        ddl.replace(f"TABLE IF NOT EXISTS {name} (", f"TABLE IF NOT EXISTS {copy} (")
+        .replace(f"INDEX IF NOT EXISTS {name}_", f"INDEX IF NOT EXISTS {name}__{generation}_")
         .replace(f" ON {name} (", f" ON {copy} (")
         for ddl in table.ddl
     ]

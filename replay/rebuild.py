@@ -1,0 +1,359 @@
+"""Long work on one read model: rebuild, catch-up, rollback and check.
+
+It runs beside a server or without one. The fold reads the store and writes a file of its own. What
+goes into the store goes there in slices of a few milliseconds, so that commands hardly wait, and
+the last slice, which reaches the head, switches in the same transaction. Every step can be killed
+and repeated.
+"""
+
+import sqlite3
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from replay import scratch, tables
+from replay.attach import Slices, failure_of, skipped_by
+from replay.batch import decides
+from replay.connections import SqlReader
+from replay.digest import Difference, differences, digest
+from replay.fold import PAGE, FoldError
+from replay.read_models import (
+    Failure,
+    Previous,
+    Rebuilding,
+    Standing,
+    position_of,
+    put_position,
+    put_standing,
+    standing_of,
+)
+from replay.rows import Table
+from replay.scratch import Scratch
+from replay.workbench import HEAD, RefusedError, Workbench
+
+
+class Result(Struct, frozen=True, kw_only=True):
+    """What the work came to: the version and the position of the live rows."""
+
+    projection: str
+    version: int
+    position: int
+    digest: str = ""
+
+
+class Workshop(Workbench):
+    """Works on one read model of a store; only one at a time can."""
+
+    # What can be asked for.
+
+    def rebuild(self, *, repair: bool = False) -> Result:
+        """Fold everything anew and switch to it; go on where an earlier attempt was.
+
+        Rows that differ from live ones of the same projector version are only put in their place
+        with `repair`. Raises RefusedError, CanceledError or FoldError.
+        """
+        with self.alone(), self._noting_failures():
+            rebuilding = self._begin(repair=repair)
+            with closing(self._scratch(self.path)) as made:
+                if rebuilding.phase == "fold":
+                    rebuilding = self._fold(made, rebuilding)
+                if rebuilding.phase == "copy":
+                    rebuilding = self._copy(made, rebuilding)
+            position = self._follow(
+                tables.NEXT, rebuilding.position, self._note_position, self._switch
+            )
+            scratch.remove(self.path)
+            version, found = rebuilding.version, rebuilding.digest
+            return Result(projection=self.name, version=version, position=position, digest=found)
+
+    def discard(self) -> None:
+        """Give a rebuild up and remove what there is of it."""
+        with self.alone():
+            self._empty(tables.NEXT)
+            with self.writing() as connection:
+                tables.drop(connection, self.projector.tables, tables.NEXT)
+                standing = standing_of(connection, self.name)
+                put_standing(connection, self.name, replace(standing, rebuild=None))
+            scratch.remove(self.path)
+
+    def catch_up(self) -> Result:
+        """Bring a detached read model up to date and attach it. Raises FoldError."""
+        with self.alone(), self._noting_failures():
+            standing = self.standing()
+            if standing.version != self.projector.version:
+                raise RefusedError(f"the rows of {self.name} are of another version: rebuild it")
+            after = position_of(self.ledger.writer.connection, self.name)
+            position = self._follow("", after, self._track, self._attach)
+            return Result(projection=self.name, version=standing.version, position=position)
+
+    def roll_back(self) -> Result:
+        """Put the tables that the last rebuild replaced back in place.
+
+        Tables that another version wrote come back as they were and stay detached.
+        """
+        with self.alone():
+            standing = self.standing()
+            previous = standing.previous
+            connection = self.ledger.writer.connection
+            if previous is None or not tables.complete(
+                connection, self.projector.tables, tables.PREVIOUS
+            ):
+                raise RefusedError(f"{self.name} has no previous tables to go back to")
+            if standing.rebuild is not None:
+                raise RefusedError(f"{self.name} is being rebuilt: cancel that first")
+            position = previous.position
+            if previous.version == self.projector.version:
+                position = self._follow(tables.PREVIOUS, position, self._note_previous, self._swap)
+            elif decides(self.projector):
+                raise RefusedError(
+                    f"deciding needs {self.name} as this release writes it, in version"
+                    f" {self.projector.version}; the previous tables are of {previous.version}"
+                )
+            else:
+                with self.writing() as connection:
+                    self._swap(connection, position)
+            return Result(projection=self.name, version=previous.version, position=position)
+
+    def check(self) -> tuple[int, list[Difference]]:
+        """Return a sequence and how the live rows differ at it from a rebuild."""
+        path = f"{self.path}-check"
+        scratch.remove(path)
+        try:
+            with closing(self._scratch(path)) as made:
+                self._fold_nearly(made)
+                with self.snapshot() as stored:
+                    position = position_of(stored, self.name)
+                    if made.position > position:
+                        raise RefusedError(f"{self.name} stands behind the log: catch it up first")
+                    made.fold(SqlReader(stored), lambda: position, self._folded)
+                    return position, differences(stored, made.connection, self.projector.tables)
+        finally:
+            scratch.remove(path)
+
+    # Steps of a rebuild.
+
+    def _begin(self, *, repair: bool) -> Rebuilding:
+        """Return the rebuild to go on with, or note a new one."""
+        standing = self.standing()
+        rebuilding = standing.rebuild
+        version = self.projector.version
+        sealed_in_vain = (
+            rebuilding is not None
+            and rebuilding.failure is not None
+            and not rebuilding.failure.sequence
+            and not repair
+        )
+        if rebuilding is None or rebuilding.version != version or sealed_in_vain:
+            scratch.remove(self.path)
+            self._empty(tables.NEXT)
+            rebuilding = Rebuilding(version=version, started_at=self.clock())
+        rebuilding = replace(rebuilding, repair=repair or rebuilding.repair, failure=None)
+        self._put_rebuilding(rebuilding)
+        return rebuilding
+
+    def _put_rebuilding(self, rebuilding: Rebuilding) -> None:
+        with self.writing() as connection:
+            standing = standing_of(connection, self.name)
+            put_standing(connection, self.name, replace(standing, rebuild=rebuilding))
+
+    def _fold_nearly(self, made: Scratch) -> None:
+        """Fold all but the last page, without a snapshot that would keep the log from shrinking."""
+        self.start_phase(made.position)
+        made.fold(self.ledger.reader, lambda: max(self.head() - PAGE, 0), self._folded)
+
+    def _folded(self, position: int, target: int) -> None:
+        self.tell("fold", position, max(target, self.head()))
+
+    def _fold(self, made: Scratch, rebuilding: Rebuilding) -> Rebuilding:
+        if not made.digest:
+            self._fold_nearly(made)
+            with self.snapshot() as stored:
+                head = stored.execute(HEAD).fetchone()[0] or 0
+                made.fold(SqlReader(stored), lambda: head, self._folded)
+                found = digest(made.connection, self.projector.tables)
+                same = self._equals_live(stored, head, found)
+            if not same and not rebuilding.repair:
+                raise RefusedError(
+                    f"the rebuilt rows of {self.name} differ from the live ones at sequence"
+                    f" {head}: look at the differences with --dry-run, and replace the rows"
+                    " with --repair"
+                )
+            made.seal(found)
+        with self.writing() as connection:
+            standing = standing_of(connection, self.name)
+            tables.create(connection, self.projector.tables, tables.NEXT, standing.generation + 1)
+            following = replace(
+                rebuilding, phase="copy", position=made.position, digest=made.digest
+            )
+            put_standing(connection, self.name, replace(standing, rebuild=following))
+        return following
+
+    def _equals_live(self, stored: sqlite3.Connection, head: int, found: str) -> bool:
+        """Whether the live rows are the same, as far as they have to be."""
+        standing = standing_of(stored, self.name)
+        if standing.version != self.projector.version or position_of(stored, self.name) != head:
+            return True
+        return digest(stored, self.projector.tables) == found
+
+    def _copy(self, made: Scratch, rebuilding: Rebuilding) -> Rebuilding:
+        target = sum(_count(made.connection, table) for table in self.projector.tables)
+        copied = 0
+        self.start_phase(0)
+        for table in self.projector.tables:
+            copied += _count(self.ledger.writer.connection, table, tables.NEXT)
+            for count in self._copy_table(made.connection, table):
+                copied += count
+                self.tell("copy", copied, target)
+        self._empty_previous()
+        following = replace(rebuilding, phase="follow")
+        self._put_rebuilding(following)
+        return following
+
+    def _copy_table(self, source: sqlite3.Connection, table: Table) -> Iterator[int]:
+        name, keys = f"{table.name}{tables.NEXT}", table.columns[: table.key_columns]
+        order = ",".join(keys)
+        last = self.ledger.writer.connection.execute(
+            f"SELECT {order} FROM {name} ORDER BY {','.join(f'{key} DESC' for key in keys)} LIMIT 1"
+        ).fetchone()
+        behind = f" WHERE ({order}) > ({','.join('?' * len(keys))})" if last else ""
+        cursor = source.execute(
+            f"SELECT {','.join(table.columns)} FROM {table.name}{behind} ORDER BY {order}",
+            last or (),
+        )
+        insert = f"INSERT INTO {name} VALUES ({','.join('?' * len(table.columns))})"
+        while page := cursor.fetchmany(self.slice):
+            with self.slicing() as connection:
+                connection.executemany(insert, page)
+            yield len(page)
+
+    def _empty_previous(self) -> None:
+        with self.writing() as connection:
+            standing = standing_of(connection, self.name)
+            put_standing(connection, self.name, replace(standing, previous=None))
+        self._empty(tables.PREVIOUS)
+
+    def _empty(self, suffix: str) -> None:
+        """Remove copies of the tables, little by little."""
+        for table in self.projector.tables:
+            more = True
+            while more:
+                with self.slicing() as connection:
+                    more = tables.empty_some(connection, table, suffix)
+        with self.writing() as connection:
+            tables.drop(connection, self.projector.tables, suffix)
+
+    # Following the log, and what is done where it ends.
+
+    def _follow(
+        self,
+        suffix: str,
+        position: int,
+        note: Callable[[sqlite3.Connection, int], None],
+        finish: Callable[[sqlite3.Connection, int], None],
+    ) -> int:
+        """Apply what is behind `position`; `finish` in the transaction that reaches the head."""
+        slices = Slices(self.ledger, self.projector, suffix)
+        self.start_phase(position)
+        while True:
+            with self.slicing(last=self.head() - position <= self.slice) as connection:
+                head = connection.execute(HEAD).fetchone()[0] or 0
+                position, _ = slices.take(connection, position, head, self.slice)
+                if position >= head:
+                    finish(connection, position)
+                    return position
+                note(connection, position)
+            self.tell("follow", position, head)
+
+    def _note_position(self, connection: sqlite3.Connection, position: int) -> None:
+        standing = standing_of(connection, self.name)
+        assert standing.rebuild is not None
+        rebuilding = replace(standing.rebuild, position=position)
+        put_standing(connection, self.name, replace(standing, rebuild=rebuilding))
+
+    def _note_previous(self, connection: sqlite3.Connection, position: int) -> None:
+        standing = standing_of(connection, self.name)
+        assert standing.previous is not None
+        previous = replace(standing.previous, position=position)
+        put_standing(connection, self.name, replace(standing, previous=previous))
+
+    def _track(self, connection: sqlite3.Connection, position: int) -> None:
+        put_position(connection, self.name, position)
+
+    def _attach(self, connection: sqlite3.Connection, position: int) -> None:
+        standing = standing_of(connection, self.name)
+        put_position(connection, self.name, position)
+        put_standing(connection, self.name, replace(standing, state="live", failure=None))
+
+    def _switch(self, connection: sqlite3.Connection, position: int) -> None:
+        standing = standing_of(connection, self.name)
+        made = self.projector.tables
+        previous = Previous(version=standing.version, position=position_of(connection, self.name))
+        if tables.complete(connection, made):
+            tables.rename(connection, made, "", tables.PREVIOUS)
+        else:
+            tables.drop(connection, made, "")
+        tables.rename(connection, made, tables.NEXT, "")
+        put_position(connection, self.name, position)
+        live = Standing(
+            version=self.projector.version,
+            generation=standing.generation + 1,
+            previous=previous if tables.complete(connection, made, tables.PREVIOUS) else None,
+        )
+        put_standing(connection, self.name, live)
+
+    def _swap(self, connection: sqlite3.Connection, position: int) -> None:
+        standing = standing_of(connection, self.name)
+        assert standing.previous is not None
+        version = standing.previous.version
+        before = Previous(version=standing.version, position=position_of(connection, self.name))
+        tables.swap(connection, self.projector.tables)
+        put_position(connection, self.name, position)
+        current = version == self.projector.version
+        error = f"rolled back to version {version}, which another release writes"
+        put_standing(
+            connection,
+            self.name,
+            Standing(
+                version=version,
+                state="live" if current else "detached",
+                failure=None if current else Failure(error=error, since=self.clock()),
+                generation=standing.generation + 1,
+                previous=before,
+                rolled_back=not current,
+            ),
+        )
+
+    # What it is done with.
+
+    def _scratch(self, path: str) -> Scratch:
+        return Scratch(path, self.ledger, self.projector, skipped_by(self.ledger, self.name))
+
+    @contextmanager
+    def _noting_failures(self) -> Iterator[None]:
+        """Keep beside the read model why the work could not be finished."""
+        try:
+            yield
+        except FoldError as error:
+            self._note_failure(failure_of(error, self.clock()))
+            raise
+        except RefusedError as error:
+            self._note_failure(Failure(error=str(error), since=self.clock()))
+            raise
+
+    def _note_failure(self, failure: Failure) -> None:
+        with self.writing() as connection:
+            standing = standing_of(connection, self.name)
+            if standing.rebuild is not None:
+                rebuilding = replace(standing.rebuild, failure=failure)
+                standing = replace(standing, rebuild=rebuilding)
+            elif standing.state == "detached":
+                standing = replace(standing, failure=failure)
+            put_standing(connection, self.name, standing)
+
+
+def _count(connection: sqlite3.Connection, table: Table, suffix: str = "") -> int:
+    row = connection.execute(f"SELECT count(*) FROM {table.name}{suffix}").fetchone()
+    count: int = row[0]
+    return count

@@ -1,0 +1,168 @@
+"""What long work needs of the store: short transactions with pauses, snapshots, and progress."""
+
+import sqlite3
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from typing import Final
+
+from msgspec import Struct
+
+from replay.batch import Clock, Projector
+from replay.errors import ReplayError, StoreInUseError, is_busy
+from replay.ledger import Ledger
+from replay.lock import StoreLock
+from replay.read_models import Phase, Standing, standing_of
+
+HEAD: Final = "SELECT max(notification_id) FROM stored_events"
+_LOCK_SECONDS: Final = 30.0
+_BUSY_PAUSE: Final = 0.001
+_SLICE_SECONDS: Final = 0.004
+_SMALLEST, _LARGEST = 20, 2_000
+
+
+class RefusedError(ReplayError):
+    """The work cannot be begun or finished; the text says why and what to do."""
+
+
+class CanceledError(ReplayError):
+    """Somebody asked to stop."""
+
+
+class Progress(Struct, frozen=True, kw_only=True):
+    """How far the work is: sequences while folding and following, rows while copying.
+
+    `per_second` and `eta_seconds` are those of the phase so far.
+    """
+
+    projection: str
+    phase: str
+    applied: int
+    target: int
+    per_second: float
+    eta_seconds: float
+
+
+Report = Callable[[Progress], None]
+
+
+def _nobody(_: Progress) -> None:
+    """Tell nobody."""
+
+
+class Workbench:
+    """The store as work on one read model sees it."""
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        projector: Projector,
+        clock: Clock,
+        *,
+        report: Report = _nobody,
+        stopping: Callable[[], bool] = lambda: False,
+    ) -> None:
+        """Report each page or slice; end with CanceledError as soon as `stopping` says so."""
+        self.projector = projector
+        self.ledger = ledger
+        self.clock = clock
+        self._report = report
+        self._stopping = stopping
+        self.name = projector.name
+        self.path = f"{ledger.recorder.datastore.pool.db_name}.rebuild-{self.name}"
+        self._began = (0.0, 0)
+        self.slice = 100
+
+    def standing(self) -> Standing:
+        """Return how the read model stands."""
+        return standing_of(self.ledger.writer.connection, self.name)
+
+    def head(self) -> int:
+        """Return the last sequence of the ledger."""
+        return self.ledger.reader.select(HEAD)[0][0] or 0
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """Keep others from the same read model; raises RefusedError when one is at it."""
+        try:
+            lock = StoreLock(self.path)
+        except StoreInUseError as error:
+            message = f"{self.name} is being worked on by the process with id {error.pid}"
+            raise RefusedError(message) from error
+        try:
+            yield
+        finally:
+            lock.release()
+
+    @contextmanager
+    def snapshot(self) -> Iterator[sqlite3.Connection]:
+        """Yield a connection whose selects all see the same commit."""
+        with closing(self.ledger.recorder.datastore.pool.connect()) as connection:
+            connection.execute("PRAGMA query_only=ON")
+            connection.execute("BEGIN")
+            yield connection
+            connection.rollback()
+
+    @contextmanager
+    def slicing(self, *, last: bool = False) -> Iterator[sqlite3.Connection]:
+        """Give a short transaction, and the others as much time after it as it took.
+
+        Its size follows from how long the one before took. Slices are not synced one by one: what
+        a crash of the machine takes away is done again. The last one is.
+        """
+        if self._stopping():
+            raise CanceledError("canceled")
+        connection = self.ledger.writer.connection
+        connection.execute(f"PRAGMA synchronous={'FULL' if last else 'NORMAL'}")
+        started = time.perf_counter()
+        with self.writing() as connection:
+            started = time.perf_counter()
+            yield connection
+        took = max(time.perf_counter() - started, 1e-5)
+        fitting = int(self.slice * _SLICE_SECONDS / took)
+        self.slice = min(max(fitting, self.slice // 2, _SMALLEST), 2 * self.slice, _LARGEST)
+        time.sleep(min(took, 10 * _SLICE_SECONDS))
+
+    @contextmanager
+    def writing(self) -> Iterator[sqlite3.Connection]:
+        """Yield the connection of a transaction, which commits unless something is raised."""
+        writer = self.ledger.writer
+        connection = self._locked()
+        try:
+            yield connection
+            writer.commit()
+        finally:
+            writer.rollback()
+
+    def _locked(self) -> sqlite3.Connection:
+        give_up = time.monotonic() + _LOCK_SECONDS
+        while True:
+            try:
+                return self.ledger.writer.begin()
+            except sqlite3.OperationalError as error:
+                if not is_busy(error) or time.monotonic() > give_up:
+                    raise
+            time.sleep(_BUSY_PAUSE)
+
+    # Progress.
+
+    def start_phase(self, applied: int) -> None:
+        """Begin to measure how fast it goes."""
+        self._began = (time.perf_counter(), applied)
+
+    def tell(self, phase: Phase, applied: int, target: int) -> None:
+        """Report progress; raises CanceledError when somebody asked to stop."""
+        if self._stopping():
+            raise CanceledError("canceled")
+        since, before = self._began
+        rate = (applied - before) / max(time.perf_counter() - since, 1e-6)
+        self._report(
+            Progress(
+                projection=self.name,
+                phase=phase,
+                applied=applied,
+                target=target,
+                per_second=round(rate, 1),
+                eta_seconds=round(max(target - applied, 0) / rate, 1) if rate > 0 else 0.0,
+            )
+        )
