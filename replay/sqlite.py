@@ -4,13 +4,14 @@ The library's modules are imported whole: it looks for the one factory class in 
 """
 
 import sqlite3
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, Final, cast
 from uuid import UUID
 
 from eventsourcing import persistence
 from eventsourcing import sqlite as library
-from eventsourcing.utils import Environment, EnvType
+from eventsourcing.utils import Environment, EnvType, TopicError
 
 from replay.codec import LedgerMapper
 from replay.connections import LedgerConnectionPool, Row, prepare_path
@@ -21,6 +22,15 @@ SCHEMA_VERSION: Final = 1
 """Raised with every change of the tables that older code could not read."""
 
 _CIPHER_TOPIC: Final = "eventsourcing.cryptography:AESCipher"
+
+
+@contextmanager
+def _told(names: str) -> Iterator[None]:
+    """Turn what the library raises over a setting into one line."""
+    try:
+        yield
+    except (TopicError, OSError, ValueError) as error:
+        raise StoreOpenError(f"{names} cannot be used: {error}") from error
 
 
 class SQLiteSubscription(persistence.ListenNotifySubscription["LedgerRecorder"]):
@@ -297,10 +307,19 @@ class Factory(library.SQLiteFactory):
         return persistence.EventStore(mapper, recorder)
 
     def cipher(self) -> persistence.Cipher | None:
-        """Return the cipher; a bare CIPHER_KEY means AES by the `cryptography` package."""
+        """Return the cipher; a bare CIPHER_KEY means AES by the `cryptography` package.
+
+        Raises StoreOpenError when the settings cannot be used.
+        """
         if self.env.get("CIPHER_KEY") and not self.env.get(self.CIPHER_TOPIC):
             self.env[self.CIPHER_TOPIC] = _CIPHER_TOPIC
-        return super().cipher()
+        with _told("CIPHER_TOPIC or CIPHER_KEY"):
+            return super().cipher()
+
+    def compressor(self) -> persistence.Compressor | None:
+        """Return the compressor; raises StoreOpenError when the setting cannot be used."""
+        with _told("COMPRESSOR_TOPIC"):
+            return super().compressor()
 
     def is_snapshotting_enabled(self) -> bool:
         """Return False: the library takes snapshots in a second transaction of each save."""

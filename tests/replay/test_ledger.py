@@ -85,6 +85,25 @@ def test_a_wrong_key_is_told_at_once(path: Path) -> None:
         pass
 
 
+@pytest.mark.parametrize(
+    ("env", "found"),
+    [
+        ({"CIPHER_KEY": "short"}, "CIPHER_KEY"),
+        ({"CIPHER_KEY": "c2hvcnQ="}, "CIPHER_KEY"),
+        ({"CIPHER_TOPIC": "eventsourcing.cryptography:AESCipher"}, "CIPHER_KEY"),
+        ({"CIPHER_TOPIC": "no.such:Cipher", "CIPHER_KEY": "short"}, "CIPHER_TOPIC.*no.such"),
+        ({"COMPRESSOR_TOPIC": "none"}, "COMPRESSOR_TOPIC.*none"),
+    ],
+)
+def test_a_setting_that_cannot_be_used_is_told_in_one_line(
+    path: Path, env: dict[str, str], found: str
+) -> None:
+    with pytest.raises(StoreOpenError, match=found) as refused, opened(path, **env):
+        pass
+    assert "\n" not in str(refused.value)
+    assert not path.exists()
+
+
 def test_streams_are_read_through_the_pool_as_well(path: Path) -> None:
     with opened(path) as ledger:
         fill(ledger, 5)
