@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -36,8 +37,11 @@ store_option = option(
 
 
 @contextmanager
-def services_of(store: str) -> Iterator["Services"]:
-    """Yield the services over a store, without a server; raises Failure when that fails."""
+def services_of(store: str, *, make: bool = False) -> Iterator["Services"]:
+    """Yield the services over a store, without a server; raises Failure when that fails.
+
+    A store that does not exist is made with `make`, and is a failure without.
+    """
     from api.services import build
     from domain.errors import DomainError
     from replay.connections import prepare_path
@@ -45,6 +49,8 @@ def services_of(store: str) -> Iterator["Services"]:
 
     try:
         settings = check(Settings(store=store), lambda field: f"--{field}")
+        if not (make or Path(settings.sqlite_path).exists()):
+            raise Failure(f"there is no store at {settings.sqlite_path}")
         prepare_path(settings.sqlite_path)
         services = build(settings)
         try:
@@ -86,7 +92,7 @@ def create(*, store: str, scopes: str, as_json: bool, **given: str) -> None:
     """
     from api.tokens import create_token
 
-    with services_of(store) as services:
+    with services_of(store, make=True) as services:
         issued = create_token(services, scopes=tuple(scopes.split(",")), **given)
     if as_json:
         output.json_document({"id": issued.id, "token": issued.text})

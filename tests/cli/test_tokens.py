@@ -44,6 +44,14 @@ def test_a_token_is_made_listed_and_revoked_without_a_server(offline: Server) ->
     assert view["revoked_at"]
 
 
+def test_looking_for_tokens_makes_no_store(tmp_path: Path) -> None:
+    nowhere = Server(tmp_path / "mistyped")
+    for words in (("list",), ("revoke", "0123")):
+        refused = nowhere.cli("token", *words, "--store", nowhere.store, exit_code=2)
+        assert "there is no store" in refused.stderr
+    assert not (tmp_path / "mistyped").exists()
+
+
 def test_several_commands_may_make_the_store_at_the_same_moment(offline: Server) -> None:
     words = ("token", "create", "--store", offline.store, "--name", "one of them")
     several = [
