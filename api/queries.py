@@ -2,6 +2,7 @@
 
 from api.parsing import Int32, Int64, Query, SignedInt32
 from domain.values import ApprovalState, OwnerKind, Priority, RunStatus, Scope, TaskStatus
+from projections.wire.inbox import InboxLane
 
 
 class ListTasksQuery(Query, frozen=True, kw_only=True):
@@ -63,3 +64,16 @@ class BacklogQuery(Query, frozen=True, kw_only=True):
     scope: Scope | None = None
     workspace: str = ""
     include_paused: bool = False
+
+
+class InboxQuery(Query, frozen=True, kw_only=True):
+    """What of the inbox to show; `limit` is per lane, 0 means no limit."""
+
+    scope: Scope | None = None
+    workspace: str = ""
+    owner_kind: OwnerKind | None = None
+    owner_ref: str = ""
+    lane: InboxLane | None = None
+    unread: bool = False
+    query: str = ""
+    limit: Int32 = 0

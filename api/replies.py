@@ -20,6 +20,7 @@ from projections.wire import (
     TimelineItem,
     Workspace,
 )
+from projections.wire.inbox import Inbox, TriageState
 
 
 class TaskResponse(Struct, frozen=True):
@@ -170,3 +171,15 @@ class Health(Struct, frozen=True):
 
     status: str
     reasons: tuple[str, ...] = ()
+
+
+class TriageResponse(Struct, frozen=True):
+    """How far the caller is with a task."""
+
+    triage: TriageState
+
+
+class GetTaskInboxResponse(Struct, frozen=True):
+    """What waits for the caller."""
+
+    inbox: Inbox

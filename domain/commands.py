@@ -3,7 +3,7 @@
 from msgspec import Struct
 
 from domain.fact import Fact
-from domain.values import NO_JSON, Actor, Json
+from domain.values import NO_JSON, Actor, Json, TriageAction
 
 
 class Command(Struct, frozen=True, kw_only=True):
@@ -316,6 +316,13 @@ class SkipEvent(Command, frozen=True, kw_only=True):
     projection: str
     sequence: int
     reason: str
+
+
+class TriageTask(Command, frozen=True, kw_only=True):
+    """Read, archive or dismiss a task in the caller's inbox."""
+
+    task_id: str
+    action: TriageAction
 
 
 class Reply(Struct, frozen=True, kw_only=True):

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 from domain import commands as c
-from domain import operations, session
+from domain import operations, session, triage
 from domain.task import creation, dependencies, execution, leases, lifecycle, runs
 from domain.world import Plan
 
@@ -46,6 +46,7 @@ _DECIDE: dict[type[c.Command], Callable[[Any, Plan], c.Reply]] = {
     c.RevokeToken: operations.revoke_token,
     c.NoteProjection: operations.note_projection,
     c.SkipEvent: operations.skip_event,
+    c.TriageTask: triage.triage_task,
 }
 
 COMMANDS: frozenset[type[c.Command]] = frozenset(_DECIDE)

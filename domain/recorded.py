@@ -51,5 +51,10 @@ def workspace_stream(workspace_id: str) -> str:
     return f"workspace:{workspace_id}"
 
 
+def actor_stream(actor: Actor) -> str:
+    """Return the stream of what an actor does for itself alone."""
+    return f"actor:{actor.label}"
+
+
 SCHEDULER_STREAM = "scheduler"
 OPS_STREAM = "ops"

@@ -1,10 +1,11 @@
-"""Facts about the scheduler, agent sessions, workspaces and access tokens (added streams).
+"""Facts about the scheduler, agent sessions, workspaces, access tokens and inboxes (added streams).
 
 Names and fields are the storage format: change them through an upcaster.
 """
 
 from domain.fact import Fact
-from domain.values import Actor
+from domain.instants import Instant
+from domain.values import Actor, TriageAction
 
 
 class SchedulerPaused(Fact, frozen=True, kw_only=True):
@@ -93,3 +94,16 @@ class TokenRevoked(Fact, frozen=True, kw_only=True):
 
     TYPE = "ops.token_revoked"
     token_id: str
+
+
+class TaskTriaged(Fact, frozen=True, kw_only=True):
+    """Somebody read, archived or dismissed a task in their inbox (added stream).
+
+    It belongs to the stream of the actor, so that it is no activity of the task.
+    """
+
+    TYPE = "inbox.triaged"
+    triaged_task_id: str
+    action: TriageAction
+    workspace_id: str = ""
+    last_seen_activity_at: Instant

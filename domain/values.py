@@ -41,6 +41,7 @@ RunStatus = Literal[
     "needs_attention",
 ]
 DependencyKind = Literal["blocks"]
+TriageAction = Literal["read", "archive", "dismiss"]
 
 TERMINAL_TASK: Final[frozenset[str]] = frozenset({"completed", "failed", "canceled"})
 TERMINAL_RUN: Final[frozenset[str]] = frozenset({"completed", "failed", "canceled"})

@@ -9,6 +9,7 @@ from typing import Protocol, TypeAlias
 
 from msgspec import Struct
 
+from domain.actor import ActorState, evolve_actor
 from domain.errors import PermissionDeniedError, RunNotFoundError, TaskNotFoundError
 from domain.events import Fact, RunEnqueued
 from domain.recorded import SCHEDULER_STREAM, Recorded, session_stream, task_stream
@@ -26,7 +27,9 @@ from domain.task.evolve import evolve_task
 from domain.task.state import Run, TaskState
 from domain.values import Actor, Origin
 
-State: TypeAlias = TaskState | SchedulerState | SessionState | WorkspaceState | OpsState
+State: TypeAlias = (
+    TaskState | SchedulerState | SessionState | WorkspaceState | OpsState | ActorState
+)
 
 _EVOLVE: dict[str, Callable[..., State | None]] = {
     "task": evolve_task,
@@ -34,6 +37,7 @@ _EVOLVE: dict[str, Callable[..., State | None]] = {
     "session": evolve_session,
     "workspace": evolve_workspace,
     "ops": evolve_ops,
+    "actor": evolve_actor,
 }
 
 

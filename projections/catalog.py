@@ -3,6 +3,7 @@
 from typing import Final
 
 from projections.backlog import BacklogProjector
+from projections.inbox import InboxProjector
 from projections.lookup import LookupProjector
 from projections.registry import RegistryProjector
 from projections.rows import Projector
@@ -15,6 +16,7 @@ PROJECTORS: Final[tuple[Projector, ...]] = (
     BacklogProjector(),
     TasksProjector(),
     RunsProjector(),
+    InboxProjector(),
     RegistryProjector(),
     TimelineProjector(),
 )

@@ -3,13 +3,26 @@
 from typing import Final
 
 from api.operations import Operation
-from api.routes import agent, feed, pages, registry, runs, scheduler, task_reads, tasks
+from api.routes import (
+    agent,
+    feed,
+    observe,
+    pages,
+    registry,
+    runs,
+    scheduler,
+    task_reads,
+    tasks,
+    triage,
+)
 
 OPERATIONS: Final[tuple[Operation, ...]] = (
     *tasks.OPERATIONS,
     *task_reads.OPERATIONS,
     *runs.OPERATIONS,
     *agent.OPERATIONS,
+    *triage.OPERATIONS,
+    *observe.OPERATIONS,
     *scheduler.OPERATIONS,
     *feed.OPERATIONS,
     *registry.OPERATIONS,

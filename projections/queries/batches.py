@@ -63,6 +63,15 @@ def runs_by_id(reader: Reader, run_ids: Iterable[str]) -> dict[str, Run]:
     return {row[0]: _RUN(row[1]) for row in _in_batches(reader, statement, run_ids)}
 
 
+def runs_of_tasks(reader: Reader, task_ids: Iterable[str]) -> dict[str, list[Run]]:
+    """Return all runs of each task that has any, by task id."""
+    found: dict[str, list[Run]] = {}
+    statement = "SELECT task_id, doc FROM runs WHERE task_id IN ({})"
+    for task_id, document in _in_batches(reader, statement, task_ids):
+        found.setdefault(task_id, []).append(_RUN(document))
+    return found
+
+
 def paused_by(reader: Reader, tasks: Iterable[Task]) -> dict[str, str]:
     """Return for each task the nearest paused task of its lineage, empty when none is."""
     tasks = list(tasks)

@@ -152,6 +152,7 @@ EVENT_TABLE: dict[str, tuple[set[str], set[str]]] = {
     "session.stopped": ({"session_id"}, set()),
     "workspace.registered": ({"workspace_id"}, {"name", "path"}),
     "workspace.removed": ({"workspace_id"}, set()),
+    "inbox.triaged": ({"triaged_task_id", "action", "last_seen_activity_at"}, {"workspace_id"}),
     "ops.token_created": ({"token_id", "scopes", "token_actor"}, {"name", "workspace_id"}),
     "ops.token_revoked": ({"token_id"}, set()),
     "ops.projection_detached": ({"projection", "failed_sequence"}, {"failed_type", "error"}),
@@ -174,6 +175,7 @@ VALUES: dict[str, Any] = {
     "claimed_by": HUMAN,
     "declared": True,
     "default_key": True,
+    "last_seen_activity_at": NOW,
     "lease_until": NOW,
     "heartbeat_at": NOW,
     "manual": True,
@@ -186,7 +188,12 @@ VALUES: dict[str, Any] = {
     "timed_out": True,
     "token_actor": HUMAN,
 }
-EMPTY: dict[str, Any] = {"lease_until": 0, "heartbeat_at": 0, "manual": False}
+EMPTY: dict[str, Any] = {
+    "last_seen_activity_at": 0,
+    "lease_until": 0,
+    "heartbeat_at": 0,
+    "manual": False,
+}
 
 
 def fact_of(fact: type[Fact], values: dict[str, Any], names: Any) -> Fact:

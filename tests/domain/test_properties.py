@@ -127,6 +127,10 @@ BUILDERS: dict[type[Command], dict[str, Any]] = {
     },
     c.RevokeToken: {"token_id": st.sampled_from(["k1", "k2"])},
     c.NoteProjection: {"fact": st.just(ProjectionCaughtUp(projection="tasks", position=7))},
+    c.TriageTask: {
+        "task_id": task_ids,
+        "action": st.sampled_from(["read", "archive", "dismiss"]),
+    },
     c.SkipEvent: {
         "projection": st.sampled_from(["tasks", "runs"]),
         "sequence": st.integers(1, 3),

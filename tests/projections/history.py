@@ -4,8 +4,9 @@ from collections.abc import Callable
 from random import Random
 
 from domain import events as e
+from domain.recorded import actor_stream
 from domain.task.state import Run, TaskState
-from domain.values import Actor, Owner, Priority
+from domain.values import Actor, Owner, Priority, TriageAction
 from tests.projections.support import Ledger
 
 _OWNERS = (
@@ -15,6 +16,15 @@ _OWNERS = (
     Owner("human", "ann"),
 )
 _PRIORITIES: tuple[Priority, ...] = ("low", "medium", "high", "urgent")
+
+_APPROVALS: tuple[dict[str, str], ...] = (
+    {},
+    {},
+    {"approval_policy": "manual", "approval_state": "pending"},
+    {"approval_policy": "manual", "approval_state": "rejected"},
+)
+_TRIAGE: tuple[TriageAction, ...] = ("read", "archive", "dismiss")
+CALLERS = (Actor("human", "ann"), Actor("agent_session", "session-1"))
 
 
 class RandomHistory:
@@ -45,6 +55,8 @@ class RandomHistory:
             self._depend,
             self._undepend,
             self._delete,
+            self._triage,
+            self._triage,
             self._session,
             self._workspace,
         )
@@ -83,6 +95,7 @@ class RandomHistory:
             status=self.random.choice(("ready", "ready", "blocked", "draft")),
             owner=self.random.choice(_OWNERS),
             priority=self.random.choice(_PRIORITIES),
+            **self.random.choice(_APPROVALS),
         )
 
     def _enqueue(self) -> None:
@@ -202,6 +215,17 @@ class RandomHistory:
     def _delete(self) -> None:
         if state := self._pick(lambda state: not state.task.children and state.open_run is None):
             self.ledger.delete(state.id)
+
+    def _triage(self) -> None:
+        if state := self._pick():
+            fact = e.TaskTriaged(
+                triaged_task_id=state.id,
+                action=self.random.choice(_TRIAGE),
+                workspace_id=state.task.workspace_id,
+                last_seen_activity_at=state.task.last_activity_at,
+            )
+            actor = self.random.choice(CALLERS)
+            self.ledger.step(lambda plan: plan.emit(actor_stream(actor), fact), actor)
 
     def _session(self) -> None:
         self.ledger.session(f"session-{self.random.randint(1, 3)}")

@@ -1,0 +1,67 @@
+"""Operations that show where the work of many tasks stands."""
+
+from typing import Final
+
+from api import replies
+from api.answers import Answer
+from api.call import Call
+from api.operations import Operation
+from api.queries import InboxQuery
+from api.routes.common import operation
+from domain.errors import InvalidScopeBindingError, WorkspaceNotFoundError
+from projections.lookup import workspace_of_ref
+from projections.queries.inbox import InboxFilters, task_inbox
+
+
+def bound_workspace(call: Call, scope: str, ref: str) -> str:
+    """Return the workspace to look at: the named one, else the only one the token reaches.
+
+    Raises InvalidScopeBindingError unless a workspace comes with its scope, and the scope with
+    a workspace; WorkspaceNotFoundError; PermissionDeniedError.
+    """
+    if ref and scope != "workspace":
+        raise InvalidScopeBindingError('workspace needs scope "workspace"')
+    if scope == "workspace" and not ref:
+        raise InvalidScopeBindingError('workspace is required when scope is "workspace"')
+    if scope == "global":
+        call.require_workspace("", "the global scope")
+    if not ref:
+        return call.caller.workspace_limit
+    found = workspace_of_ref(call.services.ledger.reader, ref)
+    if found is None:
+        raise WorkspaceNotFoundError(f'"{ref}"')
+    call.require_workspace(found, f'workspace "{found}"')
+    return found
+
+
+async def get_inbox(call: Call) -> Answer:
+    """Return what waits for the caller, in lanes."""
+    query = call.query(InboxQuery)
+    filters = InboxFilters(
+        scope=query.scope or "",
+        workspace_id=bound_workspace(call, query.scope or "", query.workspace),
+        owner_kind=query.owner_kind or "",
+        owner_ref=query.owner_ref,
+        lane=query.lane or "",
+        unread=query.unread,
+        query=query.query,
+        limit=query.limit,
+    )
+    with call.services.ledger.snapshot() as reader:
+        inbox = task_inbox(reader, call.caller.actor, filters)
+    return call.reply(replies.GetTaskInboxResponse(inbox))
+
+
+OPERATIONS: Final[tuple[Operation, ...]] = (
+    operation(
+        "GET",
+        "/api/observe/tasks/inbox",
+        "getTaskInbox",
+        get_inbox,
+        tag="observe",
+        action="tasks.inbox",
+        query=InboxQuery,
+        reply=replies.GetTaskInboxResponse,
+        statuses=(403, 404, 422),
+    ),
+)
