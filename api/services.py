@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from api.access import Access
 from api.guard import Guard
+from api.projections import Projections
 from api.redaction import log_failure
 from api.settings import Settings
 from api.waiting import ClaimQueue, CommitSignal
@@ -130,6 +131,7 @@ class Services:
         self.bells: set[asyncio.Event] = set()
         self.document = b""
         self._tasks: set[asyncio.Task[Any]] = set()
+        self.projections = Projections(self)
 
     def _committer(self) -> Committer:
         listeners = (self.hub.publish, self._notice)
@@ -176,6 +178,7 @@ class Services:
         self.recover()
         self.keep(asyncio.create_task(self._every(self.settings.sweep_seconds, self._sweep)))
         self.keep(asyncio.create_task(self._every(_FOREIGN_POLL_SECONDS, self._poll)))
+        await self.projections.resume()
 
     def keep(self, task: "asyncio.Task[Any]") -> None:
         """Keep a task alive until it ends or the server stops."""
@@ -185,6 +188,7 @@ class Services:
     def begin_stop(self) -> None:
         """Let streams and waiting requests end."""
         self.stopping.set()
+        self.projections.stop()
         for bell in self.bells:
             bell.set()
         self.claims.wake_all()

@@ -116,6 +116,13 @@ class SessionNotFoundError(DomainError):
     sentinel = "session: session not found"
 
 
+class ProjectionNotFoundError(DomainError):
+    """No such read model."""
+
+    code = "projection_not_found"
+    sentinel = "projection: projection not found"
+
+
 class TokenNotFoundError(DomainError):
     """No such access token."""
 

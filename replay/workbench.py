@@ -25,6 +25,10 @@ class RefusedError(ReplayError):
     """The work cannot be begun or finished; the text says why and what to do."""
 
 
+class BusyError(RefusedError):
+    """Another process works on the same read model."""
+
+
 class CanceledError(ReplayError):
     """Somebody asked to stop."""
 
@@ -83,12 +87,12 @@ class Workbench:
 
     @contextmanager
     def alone(self) -> Iterator[None]:
-        """Keep others from the same read model; raises RefusedError when one is at it."""
+        """Keep others from the same read model; raises BusyError when one is at it."""
         try:
             lock = StoreLock(self.path)
         except StoreInUseError as error:
             message = f"{self.name} is being worked on by the process with id {error.pid}"
-            raise RefusedError(message) from error
+            raise BusyError(message) from error
         try:
             yield
         finally:

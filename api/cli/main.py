@@ -17,6 +17,7 @@ COMMANDS = {
     "session": "api.cli.registry:session",
     "workspace": "api.cli.registry:workspace",
     "token": "api.cli.token:token",
+    "projections": "api.cli.projections:projections",
 }
 """Each subcommand is loaded when it is used, so that none pays for the others."""
 

@@ -8,6 +8,7 @@ from api.routes import (
     feed,
     observe,
     pages,
+    projections,
     registry,
     runs,
     scheduler,
@@ -26,5 +27,6 @@ OPERATIONS: Final[tuple[Operation, ...]] = (
     *scheduler.OPERATIONS,
     *feed.OPERATIONS,
     *registry.OPERATIONS,
+    *projections.OPERATIONS,
     *pages.OPERATIONS,
 )

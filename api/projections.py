@@ -1,0 +1,378 @@
+"""The read models as an operator sees and works on them, with a server or without one.
+
+The work itself is done by a process of its own for each read model; here it is started, watched,
+started again when it was killed, and put on record.
+"""
+
+import asyncio
+import logging
+import signal
+import sys
+from typing import TYPE_CHECKING, Any, Final, Literal
+
+import msgspec
+from msgspec import Struct
+
+from api.rebuilding import Line, Work
+from domain.commands import NoteProjection, SkipEvent
+from domain.errors import ConflictError, ProjectionNotFoundError, ValidationError
+from domain.events import (
+    Fact,
+    ProjectionCaughtUp,
+    ProjectionRebuildCanceled,
+    ProjectionRebuildFailed,
+    ProjectionRebuildFinished,
+    ProjectionRebuildStarted,
+    ProjectionRolledBack,
+)
+from domain.values import SCHEDULER_ACTOR, Origin
+from domain.world import Context
+from projections.rows import Projector
+from projections.wire import DateTime
+from projections.wire.times import date_time
+from replay.batch import Commit
+from replay.digest import Difference
+from replay.read_models import Failure, Previous, Standing
+from replay.workbench import Progress
+
+if TYPE_CHECKING:
+    from api.services import Services
+
+_LOG: Final = logging.getLogger("taskledger")
+_ORIGIN: Final = Origin("daemon", "projections")
+_RESTARTS: Final = 20
+_BUSY_SECONDS: Final = 0.5
+_LINE_BYTES: Final = 16 << 20
+_decode: Final = msgspec.json.Decoder(Line).decode
+_decode_standing: Final = msgspec.json.Decoder(Standing).decode
+
+ProjectionState = Literal["live", "detached", "rebuilding", "catching_up"]
+
+
+class ProjectionFailure(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What stopped a read model or its rebuild: the event, the error, and since when."""
+
+    sequence: int = 0
+    event_type: str = ""
+    error: str
+    since: DateTime
+    advice: str
+
+
+class ProjectionOutcome(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """How the last work on a read model ended."""
+
+    work: Work
+    end: str
+    text: str = ""
+    digest: str = ""
+    checked_at: int = 0
+    differences: tuple[Difference, ...] | None = None
+
+
+class ProjectionStatus(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """How a read model stands; `version` is that of its rows, `current_version` this release's."""
+
+    name: str
+    state: ProjectionState
+    version: int
+    current_version: int
+    position: int
+    head: int
+    failure: ProjectionFailure | None = None
+    rebuild_failure: ProjectionFailure | None = None
+    previous: Previous | None = None
+    work: Work | None = None
+    progress: Progress | None = None
+    last: ProjectionOutcome | None = None
+
+
+class Job:
+    """Work under way; `done` gives how it ended."""
+
+    def __init__(self, work: Work) -> None:
+        self.work = work
+        self.progress: Progress | None = None
+        self.process: asyncio.subprocess.Process | None = None
+        self.done: asyncio.Task[Line] | None = None
+        self.canceled = False
+
+    async def ended(self) -> Line:
+        """Wait for the end and return how it was."""
+        assert self.done is not None
+        return await asyncio.shield(self.done)
+
+
+class Projections:
+    """Starts and watches work on the read models of one store."""
+
+    def __init__(self, services: "Services") -> None:
+        """Work for these services; the processes are given the read models of the catalog."""
+        self._services = services
+        self._projectors = {each.name: each for each in services.projectors}
+        self._jobs: dict[str, Job] = {}
+        self._last: dict[str, ProjectionOutcome] = {}
+        self.command = (sys.executable, "-m", "api.rebuilding")
+
+    def projector(self, name: str) -> Projector:
+        """Return a read model; raises ProjectionNotFoundError naming those there are."""
+        found = self._projectors.get(name)
+        if found is None:
+            known = ", ".join(self._projectors)
+            raise ProjectionNotFoundError(f'"{name}"; there are: {known}')
+        return found
+
+    # How they stand.
+
+    def statuses(self) -> tuple[ProjectionStatus, ...]:
+        """Return how every read model stands, in the order of the catalog."""
+        return tuple(map(self.status, self._projectors))
+
+    def status(self, name: str) -> ProjectionStatus:
+        """Return how a read model stands; raises ProjectionNotFoundError."""
+        projector = self.projector(name)
+        reader, head = self._services.ledger.reader, self._services.ledger.head
+        rows = reader.select("SELECT doc FROM read_models WHERE name=?", (name,))
+        standing = _decode_standing(rows[0][0])
+        tracked = reader.select(
+            "SELECT notification_id FROM tracking WHERE application_name=?", (name,)
+        )
+        live = standing.state == "live"
+        job = self._jobs.get(name)
+        rebuild = standing.rebuild
+        return ProjectionStatus(
+            name=name,
+            state=_state_of(standing, job),
+            version=standing.version,
+            current_version=projector.version,
+            position=head if live else (tracked[0][0] if tracked else 0),
+            head=head,
+            failure=_failure(name, standing.failure),
+            rebuild_failure=_failure(name, rebuild.failure if rebuild else None),
+            previous=standing.previous,
+            work=job.work if job else None,
+            progress=job.progress if job else None,
+            last=self._last.get(name),
+        )
+
+    # What an operator may do.
+
+    async def start(self, name: str, work: Work, context: Context) -> Job:
+        """Begin to work on a read model and return the work under way.
+
+        Raises ProjectionNotFoundError, or ConflictError when something is under way.
+        """
+        projector = self.projector(name)
+        self._require_idle(name)
+        job = self._jobs[name] = Job(work)
+        try:
+            if work in {"rebuild", "repair"}:
+                fact = ProjectionRebuildStarted(
+                    projection=name, version=projector.version, repair=work == "repair"
+                )
+                await self._services.committer.submit(NoteProjection(fact=fact), context)
+        except BaseException:
+            del self._jobs[name]
+            raise
+        job.done = asyncio.create_task(self._watch(name, job, context))
+        self._services.keep(job.done)
+        return job
+
+    async def cancel(self, name: str, context: Context) -> None:
+        """Give a rebuild up and remove what there is of it; raises ConflictError without one."""
+        job = self._jobs.get(name)
+        if job is None and self._standing(name).rebuild is None:
+            raise ConflictError(f'"{name}" is not being rebuilt')
+        if job is not None and job.work not in {"rebuild", "repair"}:
+            raise ConflictError(f'"{name}": {job.work} cannot be canceled')
+        if job is not None:
+            job.canceled = True
+            self._terminate(job)
+            if job.done is not None:
+                await asyncio.wait({job.done})
+        await (await self.start(name, "discard", context)).ended()
+        await self._note(ProjectionRebuildCanceled(projection=name), context)
+
+    async def roll_back(self, name: str, context: Context) -> Line:
+        """Go back to the tables before the last rebuild; raises ConflictError when that fails."""
+        line = await (await self.start(name, "roll_back", context)).ended()
+        if line.end != "done":
+            raise ConflictError(line.text or f"the rollback ended: {line.end}")
+        return line
+
+    async def skip(self, name: str, sequence: int, reason: str, context: Context) -> None:
+        """Have a read model pass over an event, and catch it up when it is detached."""
+        self.projector(name)
+        head = self._services.ledger.head
+        if not 1 <= sequence <= head:
+            raise ValidationError(f"projection.sequence must be from 1 to {head}: {sequence}")
+        command = SkipEvent(projection=name, sequence=sequence, reason=reason)
+        await self._services.committer.submit(command, context)
+        if self._standing(name).state == "detached" and name not in self._jobs:
+            await self.start(name, "catch_up", context)
+
+    async def resume(self) -> None:
+        """Go on with what a crash or a stop has interrupted, and with what is far behind."""
+        context = self._services.context(SCHEDULER_ACTOR, _ORIGIN)
+        for name, projector in self._projectors.items():
+            work = _unfinished(self._standing(name), projector)
+            if work is not None:
+                await self.start(name, work, context)
+
+    def stop(self) -> None:
+        """Stop every process; what they did is gone on with at the next start."""
+        for job in self._jobs.values():
+            self._terminate(job)
+
+    # The processes.
+
+    def _standing(self, name: str) -> Standing:
+        self.projector(name)
+        statement = "SELECT doc FROM read_models WHERE name=?"
+        return _decode_standing(self._services.ledger.reader.select(statement, (name,))[0][0])
+
+    def _require_idle(self, name: str) -> None:
+        job = self._jobs.get(name)
+        if job is not None:
+            raise ConflictError(f'"{name}" is being worked on already: {job.work}')
+
+    @staticmethod
+    def _terminate(job: Job) -> None:
+        if job.process is not None and job.process.returncode is None:
+            job.process.terminate()
+
+    async def _watch(self, name: str, job: Job, context: Context) -> Line:
+        """See the work through to its end, and put that on record."""
+        try:
+            line = await self._run(name, job)
+        finally:
+            del self._jobs[name]
+        if job.work != "discard":
+            self._last[name] = _outcome(job.work, line)
+        await self._record(name, job, line, context)
+        self._tell_readers()
+        return line
+
+    async def _run(self, name: str, job: Job) -> Line:
+        line = Line(end="failed", text="the process that did the work was killed again and again")
+        for _ in range(_RESTARTS):
+            if job.canceled or self._services.stopping.is_set():
+                return Line(end="canceled")
+            found = await self._run_once(name, job)
+            if found is not None and found.end != "busy":
+                return found
+            line = found or line
+            if found is not None:
+                await asyncio.sleep(_BUSY_SECONDS)
+        return line
+
+    async def _run_once(self, name: str, job: Job) -> Line | None:
+        """Return how a process ended, None when it was killed."""
+        job.process = await asyncio.create_subprocess_exec(
+            *self.command,
+            job.work,
+            self._services.settings.sqlite_path,
+            name,
+            stdout=asyncio.subprocess.PIPE,
+            limit=_LINE_BYTES,
+        )
+        assert job.process.stdout is not None
+        ended: Line | None = None
+        try:
+            async for text in job.process.stdout:
+                line = _decode(text)
+                job.progress = line.progress or job.progress
+                ended = line if line.end else ended
+            code = await job.process.wait()
+        except BaseException:
+            self._terminate(job)
+            raise
+        if ended is None and code != -signal.SIGKILL:
+            _LOG.error("the process that works on %s ended with %d", name, code)
+            return Line(end="failed", text=f"the process ended with {code}")
+        return ended
+
+    async def _record(self, name: str, job: Job, line: Line, context: Context) -> None:
+        result = line.result
+        fact: Fact | None = None
+        match job.work, line.end:
+            case (("rebuild" | "repair"), "done") if result:
+                fact = ProjectionRebuildFinished(
+                    projection=name,
+                    version=result.version,
+                    position=result.position,
+                    digest=result.digest,
+                )
+            case (("rebuild" | "repair"), ("failed" | "refused")):
+                fact = ProjectionRebuildFailed(
+                    projection=name, error=line.text, failed_sequence=line.failed_sequence
+                )
+            case "catch_up", "done" if result:
+                fact = ProjectionCaughtUp(projection=name, position=result.position)
+            case "roll_back", "done" if result:
+                fact = ProjectionRolledBack(
+                    projection=name, version=result.version, position=result.position
+                )
+        if fact is not None:
+            await self._note(fact, context)
+
+    async def _note(self, fact: Fact, context: Context) -> None:
+        await self._services.committer.submit(NoteProjection(fact=fact), context)
+
+    def _tell_readers(self) -> None:
+        """Let streams that waited for the feed read what they missed."""
+        head = self._services.ledger.head
+        self._services.committer.poll()
+        if self._services.committer.feeding:
+            self._services.hub.publish(Commit(previous=head, head=head, rows={}))
+
+
+def _unfinished(standing: Standing, projector: Projector) -> Work | None:
+    """Return the work that a read model waits for, None when somebody has to decide first."""
+    rebuild = standing.rebuild
+    if rebuild is not None:
+        work: Work = "repair" if rebuild.repair else "rebuild"
+        return work if rebuild.failure is None else None
+    if standing.state == "live" or standing.rolled_back:
+        return None
+    if standing.version != projector.version:
+        return "rebuild"
+    return "catch_up" if standing.failure is None else None
+
+
+def _state_of(standing: Standing, job: Job | None) -> ProjectionState:
+    if job is not None and job.work in {"rebuild", "repair"}:
+        return "rebuilding"
+    if job is not None and job.work == "catch_up":
+        return "catching_up"
+    return standing.state
+
+
+def _failure(name: str, failure: Failure | None) -> ProjectionFailure | None:
+    if failure is None:
+        return None
+    advice = f"taskledger projections rebuild {name}"
+    if failure.sequence:
+        advice = (
+            "install a release that can take the event and start it, or pass over the event:"
+            f" taskledger projections skip {name} --sequence {failure.sequence} --reason WHY"
+        )
+    return ProjectionFailure(
+        sequence=failure.sequence,
+        event_type=failure.type,
+        error=failure.error,
+        since=date_time(failure.since),
+        advice=advice,
+    )
+
+
+def _outcome(work: Work, line: Line) -> ProjectionOutcome:
+    result: Any = line.result
+    return ProjectionOutcome(
+        work=work,
+        end=line.end or "failed",
+        text=line.text,
+        digest=result.digest if result else "",
+        checked_at=line.checked_at,
+        differences=line.differences if work == "check" and line.end == "done" else None,
+    )

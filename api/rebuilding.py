@@ -1,0 +1,105 @@
+"""Work on a read model in a process of its own: `python -m api.rebuilding WORK PATH NAME`.
+
+It tells what it does on standard output, one JSON document per line, the last one being how it
+ended. It stops at SIGTERM, and when the process that started it is gone; what is half done then is
+gone on with the next time.
+"""
+
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable
+from typing import Any, Final, Literal, TypeAlias
+
+import msgspec
+from msgspec import Struct
+
+from projections.catalog import PROJECTORS
+from replay.digest import Difference
+from replay.fold import FoldError
+from replay.ledger import Ledger
+from replay.rebuild import Result, Workshop
+from replay.workbench import BusyError, CanceledError, Progress, RefusedError
+
+Work: TypeAlias = Literal["rebuild", "repair", "discard", "catch_up", "roll_back", "check"]
+End: TypeAlias = Literal["done", "refused", "busy", "failed", "canceled"]
+
+
+class Line(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Progress, or how the work ended."""
+
+    progress: Progress | None = None
+    end: End | None = None
+    text: str = ""
+    failed_sequence: int = 0
+    result: Result | None = None
+    checked_at: int = 0
+    differences: tuple[Difference, ...] = ()
+
+
+_encode: Final = msgspec.json.Encoder().encode
+
+
+def _tell(line: Line) -> None:
+    sys.stdout.buffer.write(_encode(line) + b"\n")
+    sys.stdout.buffer.flush()
+
+
+def perform(work: Work, shop: Workshop) -> Line:
+    """Do the work and return how it ended."""
+    try:
+        return _WORKS[work](shop)
+    except BusyError as error:
+        return Line(end="busy", text=str(error))
+    except RefusedError as error:
+        return Line(end="refused", text=str(error))
+    except CanceledError:
+        return Line(end="canceled")
+    except FoldError as error:
+        return Line(end="failed", text=str(error), failed_sequence=error.sequence)
+
+
+def _check(shop: Workshop) -> Line:
+    position, found = shop.check()
+    return Line(end="done", checked_at=position, differences=tuple(found))
+
+
+def _discard(shop: Workshop) -> Line:
+    shop.discard()
+    return Line(end="done")
+
+
+_WORKS: Final[dict[Work, Callable[[Workshop], Line]]] = {
+    "rebuild": lambda shop: Line(end="done", result=shop.rebuild()),
+    "repair": lambda shop: Line(end="done", result=shop.rebuild(repair=True)),
+    "catch_up": lambda shop: Line(end="done", result=shop.catch_up()),
+    "roll_back": lambda shop: Line(end="done", result=shop.roll_back()),
+    "discard": _discard,
+    "check": _check,
+}
+
+
+def main(work: Any, path: str, name: str) -> None:
+    """Do the work on one read model of the store at `path`."""
+    asked: list[int] = []
+    signal.signal(signal.SIGTERM, lambda number, _: asked.append(number))
+    # A terminal's interrupt is for the process that waits for this one.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    parent = os.getppid()
+    ledger = Ledger({"SQLITE_DBNAME": path})
+    try:
+        shop = Workshop(
+            ledger,
+            next(each for each in PROJECTORS if each.name == name),
+            lambda: time.time_ns() // 1000,
+            report=lambda progress: _tell(Line(progress=progress)),
+            stopping=lambda: bool(asked) or os.getppid() != parent,
+        )
+        _tell(perform(work, shop))
+    finally:
+        ledger.close()
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], sys.argv[2], sys.argv[3])

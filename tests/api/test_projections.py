@@ -1,0 +1,189 @@
+"""Read models over HTTP, worked on by processes of their own beside a running server."""
+
+import asyncio
+import os
+import signal
+import sqlite3
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from projections.catalog import PROJECTORS
+from tests.api.live import Client, LiveServer, error_of, serving
+from tests.support.verify import verify
+
+NAMES = [each.name for each in PROJECTORS]
+
+
+@pytest.fixture(name="server", scope="module")
+def _server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveServer]:
+    with serving(tmp_path_factory.mktemp("projections")) as server:
+        work(server.client, 30)
+        yield server
+
+
+def work(client: Client, count: int) -> None:
+    for _ in range(count):
+        client.enqueue(client.create()["id"])
+
+
+def status(client: Client, name: str) -> dict[str, Any]:
+    listed = client.ok("GET", "/api/projections")["projections"]
+    return next(dict(each) for each in listed if each["name"] == name)
+
+
+def until(condition: Callable[[], Any], seconds: float = 20) -> Any:
+    give_up = time.monotonic() + seconds
+    while time.monotonic() < give_up:
+        if found := condition():
+            return found
+        time.sleep(0.02)
+    raise AssertionError("still waiting")
+
+
+def finished(client: Client, name: str) -> dict[str, Any]:
+    return dict(until(lambda: "work" not in (found := status(client, name)) and found))
+
+
+def store_of(server: LiveServer) -> Path:
+    return Path(server.settings.sqlite_path)
+
+
+def test_every_read_model_is_listed_with_its_position(client: Client) -> None:
+    listed = client.ok("GET", "/api/projections")["projections"]
+
+    assert [each["name"] for each in listed] == NAMES
+    assert {each["state"] for each in listed} == {"live"}
+    assert {each["position"] for each in listed} == {listed[0]["head"]}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_rebuild_equals_the_live_rows_and_is_put_on_record(
+    server: LiveServer, client: Client, name: str
+) -> None:
+    begun = client.ok("POST", f"/api/projections/{name}/rebuild", status=202)["projection"]
+    assert begun["work"] == "rebuild"
+    found = finished(client, name)
+
+    assert found["last"]["end"] == "done", found
+    assert found["previous"]["version"] == found["version"]
+    types = [item["event_type"] for item in ops(client) if item["payload"]["projection"] == name]
+    assert types == ["ops.projection_rebuild_started", "ops.projection_rebuild_finished"]
+    work(client, 2)
+    verify(store_of(server))
+
+
+def ops(client: Client) -> list[dict[str, Any]]:
+    timeline = client.ok("GET", "/api/timeline")["timeline"]
+    return [item for item in timeline if item["event_type"].startswith("ops.projection")]
+
+
+def test_a_rollback_brings_the_rows_before_back(server: LiveServer, client: Client) -> None:
+    client.ok("POST", "/api/projections/tasks/rebuild", status=202)
+    finished(client, "tasks")
+    work(client, 3)
+    client.ok("POST", "/api/projections/tasks/rollback", status=200)
+    work(client, 1)
+
+    assert status(client, "tasks")["state"] == "live"
+    assert ops(client)[-1]["event_type"] == "ops.projection_rolled_back"
+    verify(store_of(server))
+
+
+def test_a_dry_run_tells_the_differences(server: LiveServer, client: Client) -> None:
+    task_id = client.create(title="as it should be")["id"]
+    change(server, "UPDATE tasks SET priority='low' WHERE task_id=?", task_id)
+    client.ok("POST", "/api/projections/tasks/rebuild", {"dry_run": True}, 202)
+    (found,) = finished(client, "tasks")["last"]["differences"]
+
+    assert (found["table"], found["changed"], found["missing"], found["extra"]) == (
+        "tasks",
+        1,
+        0,
+        0,
+    )
+    assert found["examples"] == [
+        {
+            "kind": "changed",
+            "key": [task_id],
+            "stored": {"priority": "low"},
+            "rebuilt": {"priority": "medium"},
+        }
+    ]
+    client.ok("POST", "/api/projections/tasks/rebuild", status=202)
+    assert "--repair" in finished(client, "tasks")["rebuild_failure"]["error"]
+    client.ok("POST", "/api/projections/tasks/rebuild", {"repair": True}, 202)
+    assert finished(client, "tasks")["last"]["end"] == "done"
+    verify(store_of(server))
+
+
+def change(server: LiveServer, statement: str, *values: str) -> None:
+    with closing(sqlite3.connect(store_of(server), timeout=5, isolation_level=None)) as file:
+        file.execute(statement, values)
+
+
+def test_a_second_rebuild_is_refused_and_the_first_can_be_canceled(client: Client) -> None:
+    client.ok("POST", "/api/projections/timeline/rebuild", status=202)
+    refused = client.post("/api/projections/timeline/rebuild")
+    assert "is being worked on already: rebuild" in error_of(refused, 409)
+
+    client.ok("POST", "/api/projections/timeline/cancel", status=200)
+
+    assert status(client, "timeline")["state"] == "live"
+    assert "rebuild_failure" not in status(client, "timeline")
+    assert ops(client)[-1]["event_type"] == "ops.projection_rebuild_canceled"
+
+
+def test_the_stream_tells_progress_until_the_work_is_over(client: Client) -> None:
+    client.ok("POST", "/api/projections/runs/rebuild", status=202)
+    text = client.get("/api/projections/runs/stream").text
+
+    assert text.startswith("event: projection\ndata: ")
+    assert '"work":"rebuild"' in text
+    assert '"end":"done"' in text.rpartition("data: ")[2]
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "expected", "text"),
+    [
+        ("none/rebuild", {}, 404, '"none"; there are: lookup'),
+        ("none/skip", {"sequence": 1, "reason": "r"}, 404, '"none"'),
+        ("none/cancel", {}, 404, '"none"'),
+        ("lookup/cancel", {}, 409, '"lookup" is not being rebuilt'),
+        ("tasks/skip", {"sequence": 0, "reason": "r"}, 422, "must be from 1 to"),
+        ("tasks/skip", {"sequence": 99_999_999, "reason": "r"}, 422, "must be from 1 to"),
+        ("tasks/skip", {"sequence": 1, "reason": " "}, 422, "say why"),
+    ],
+)
+def test_what_cannot_be_done_is_refused(
+    client: Client, path: str, body: dict[str, Any], expected: int, text: str
+) -> None:
+    assert text in error_of(client.post(f"/api/projections/{path}", body), expected)
+
+
+def until_ended(process: asyncio.subprocess.Process) -> None:
+    until(lambda: process.returncode is not None)
+
+
+def test_a_rebuild_killed_ten_times_still_finishes(server: LiveServer, client: Client) -> None:
+    projections = server.services.projections
+    kills = 0
+    client.ok("POST", "/api/projections/tasks/rebuild", status=202)
+    while kills < 10:
+        job = projections._jobs.get("tasks")
+        assert job is not None, "the work was over too soon"
+        process = job.process
+        if process is not None and process.returncode is None:
+            time.sleep(0.02 * kills)
+            os.kill(process.pid, signal.SIGKILL)
+            kills += 1
+            until_ended(process)
+    found = finished(client, "tasks")
+
+    assert found["last"]["end"] == "done", found
+    assert found["last"]["digest"]
+    verify(store_of(server))

@@ -1,0 +1,89 @@
+"""`taskledger projections`, through a running server and on a store that nobody serves."""
+
+import json
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+
+from api.cli.main import main
+from projections.catalog import PROJECTORS
+from tests.cli.processes import Server, running
+from tests.support.verify import verify
+
+NAMES = [each.name for each in PROJECTORS]
+
+
+@pytest.fixture(params=["served", "stored"])
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Path]:
+    """A store with some work in it, with its server or after that has stopped."""
+    with running(tmp_path) as server:
+        fill(server)
+        if request.param == "stored":
+            server.stop()
+        yield tmp_path / "ledger.db"
+
+
+def fill(server: Server) -> None:
+    for number in range(5):
+        server.queue(f"task {number}")
+
+
+def cli(store: Path, *words: str, exit_code: int = 0) -> Result:
+    command = ["projections", *words, "--store", f"sqlite:{store}"]
+    asked = CliRunner().invoke(main, command, prog_name="taskledger")
+    assert asked.exit_code == exit_code, (asked.output, asked.exception)
+    return asked
+
+
+def documents(store: Path, *words: str, exit_code: int = 0) -> Any:
+    return json.loads(cli(store, *words, "--json", exit_code=exit_code).stdout)
+
+
+def test_read_models_are_listed(store: Path) -> None:
+    assert [each["name"] for each in documents(store, "list")] == NAMES
+    shown = cli(store, "list").stdout
+    assert "NAME" in shown
+    assert "live" in shown
+
+
+def test_all_are_rebuilt_one_by_one_and_one_is_rolled_back(store: Path) -> None:
+    found = documents(store, "rebuild", "--all")
+    assert [each["last"]["end"] for each in found] == ["done"] * len(NAMES)
+    assert documents(store, "rollback", "tasks")["state"] == "live"
+    assert "previous version" in cli(store, "status", "tasks").stdout
+    assert documents(store, "list")[0]["head"] > 10
+    verify(store)
+
+
+def test_differences_are_shown_and_repaired(store: Path) -> None:
+    with closing(sqlite3.connect(store, timeout=5, isolation_level=None)) as file:
+        file.execute("UPDATE runs SET session_id='made up'")
+    shown = cli(store, "verify", "runs", exit_code=1).stdout
+    assert "runs  differs from its rebuild at sequence" in shown
+    assert "0 missing  0 extra  5 changed" in shown
+    assert '"stored":{"session_id":"made up"}' in shown
+
+    assert "--repair" in cli(store, "rebuild", "runs", exit_code=1).stdout
+    cli(store, "rebuild", "runs", "--repair")
+    assert "runs  equals its rebuild" in cli(store, "rebuild", "runs", "--dry-run").stdout
+    cli(store, "verify")
+
+
+def test_an_event_is_skipped_with_a_reason(store: Path) -> None:
+    assert (
+        documents(store, "skip", "tasks", "--sequence", "1", "--reason", "old")["state"] == "live"
+    )
+    cli(store, "skip", "tasks", "--sequence", "99999", "--reason", "old", exit_code=1)
+    assert "there is nothing" not in cli(store, "cancel", "tasks", exit_code=1).output
+
+
+@pytest.mark.parametrize(
+    "words", [("status", "none"), ("rebuild", "none"), ("rebuild",), ("verify", "none")]
+)
+def test_an_unknown_name_is_wrong_usage(store: Path, words: tuple[str, ...]) -> None:
+    cli(store, *words, exit_code=2)
