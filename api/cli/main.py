@@ -17,6 +17,11 @@ COMMANDS = {
     "session": "api.cli.registry:session",
     "workspace": "api.cli.registry:workspace",
     "token": "api.cli.token:token",
+    "verify": "api.cli.audit:verify",
+    "replay": "api.cli.audit:replay",
+    "diff": "api.cli.audit:diff",
+    "export": "api.cli.transfer:export",
+    "import": "api.cli.transfer:import_",
     "projections": "api.cli.projections:projections",
 }
 """Each subcommand is loaded when it is used, so that none pays for the others."""

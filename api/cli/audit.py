@@ -1,0 +1,191 @@
+"""`taskledger verify`, `replay` and `diff`: what an auditor asks of the store itself.
+
+The commands only read, from one snapshot, so a server may be running on the same store.
+"""
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+import msgspec
+
+from api.cli import output
+from api.cli.failures import REFUSED, USAGE, Failure
+from api.cli.options import json_option, option
+from api.cli.progress import progress
+from api.cli.token import store_option
+from api.settings import Settings, SettingsError, check
+
+if TYPE_CHECKING:
+    from replay.history import FieldChange, Step
+    from replay.ledger import Ledger
+
+_SHOWN = 200
+
+
+def path_of(store: str) -> str:
+    """Return the path of the file that a store names; raises Failure."""
+    try:
+        return check(Settings(store=store), lambda field: f"--{field}").sqlite_path
+    except SettingsError as error:
+        raise Failure(str(error), USAGE) from error
+
+
+@contextmanager
+def ledger_of(store: str) -> Iterator["Ledger"]:
+    """Yield the ledger in an existing store; raises Failure when it cannot be read."""
+    import sqlite3
+
+    from replay.errors import ReplayError
+    from replay.fold import FoldError
+    from replay.ledger import Ledger
+
+    path = path_of(store)
+    if not Path(path).is_file():
+        raise Failure(f"there is no store at {path}", USAGE)
+    try:
+        ledger = Ledger({"SQLITE_DBNAME": path})
+        try:
+            yield ledger
+        finally:
+            ledger.close()
+    except FoldError as error:
+        raise Failure(str(error), REFUSED) from error
+    except (ReplayError, sqlite3.Error, OSError) as error:
+        raise Failure(str(error), USAGE) from error
+
+
+@click.command()
+@store_option
+@json_option
+def verify(*, store: str, as_json: bool) -> None:
+    """Replay the whole log and compare every read model with its rebuild.
+
+    Checked are also the order of sequences, versions and times. The first difference is printed.
+
+    \b
+    Exit codes:
+      0    everything is in order
+      1    there is a difference
+      2    wrong usage, or the store cannot be read
+    """
+    from projections.catalog import PROJECTORS
+    from replay.verify import verify as verify_store
+
+    with ledger_of(store) as ledger, progress() as told:
+        found = verify_store(ledger, PROJECTORS, told)
+    finding = found.finding
+    if as_json:
+        output.json_document(msgspec.to_builtins(found))
+    elif finding:
+        click.echo(finding.text)
+    else:
+        click.echo(f"in order: {found.events} events, read models {', '.join(found.read_models)}")
+    if finding:
+        sys.exit(REFUSED)
+
+
+@click.command()
+@option("--task", "task_id", default="", help="Only the events of this task and its runs.")
+@option("--all", "everything", is_flag=True, help="All events of the ledger.")
+@option("--from", "first", type=click.IntRange(min=1), default=1, help="The first sequence.")
+@option("--until", default="", help="The last sequence, or a time (RFC 3339).")
+@store_option
+@json_option
+def replay(
+    *, task_id: str, everything: bool, first: int, until: str, store: str, as_json: bool
+) -> None:
+    """Print each event with the fields it changed, before and after; JSON is one line per event.
+
+    Exit codes: 0 done, 1 an event cannot be read, 2 wrong usage or nothing known of the task.
+    """
+    from domain.recorded import task_stream
+    from replay.history import steps
+    from replay.moments import moment_of
+
+    if bool(task_id) == everything:
+        raise click.UsageError("give one of --task ID and --all")
+    stream = task_stream(task_id) if task_id else ""
+    with ledger_of(store) as ledger, ledger.snapshot() as source, progress() as told:
+        require_task(ledger, task_id)
+        upto = moment_of(ledger, source, until).sequence if until else ledger.head
+        for step in steps(ledger, source, stream=stream, after=first - 1, upto=upto):
+            _print_step(step, as_json=as_json)
+            told("events", step.recorded.sequence, upto)
+
+
+def require_task(ledger: "Ledger", task_id: str) -> None:
+    """Raise Failure when a task is named of which the ledger knows nothing."""
+    from domain.recorded import task_stream
+
+    if task_id and ledger.state(task_stream(task_id)) is None:
+        raise Failure(f"the ledger knows no task {task_id!r}", USAGE)
+
+
+def _print_step(step: "Step", *, as_json: bool) -> None:
+    from domain.instants import rfc3339
+
+    recorded = step.recorded
+    if as_json:
+        described = {
+            "sequence": recorded.sequence,
+            "type": recorded.type,
+            "stream": recorded.originator_id,
+            "version": recorded.originator_version,
+            "actor": recorded.actor.label,
+            "occurred_at": rfc3339(recorded.occurred_at),
+            "recorded_at": rfc3339(recorded.recorded_at),
+            "command_id": recorded.command_id,
+            "changes": [msgspec.to_builtins(each) for each in step.changes],
+        }
+        output.json_line(described)
+        return
+    when, who = rfc3339(recorded.recorded_at), recorded.actor.label
+    click.echo(f"{recorded.sequence}  {when}  {recorded.type}  {recorded.originator_id}  {who}")
+    _print_changes(step.changes)
+
+
+def _print_changes(changes: "tuple[FieldChange, ...]") -> None:
+    for each in changes:
+        click.echo(f"    {each.field}: {_text(each.before)} → {_text(each.after)}")
+
+
+def _text(value: Any) -> str:
+    if value is msgspec.UNSET:
+        return "-"
+    text = msgspec.json.encode(value).decode()
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"
+
+
+@click.command()
+@option("--from", "before", required=True, help="A sequence, or a time (RFC 3339).")
+@option("--to", "after", required=True, help="A later sequence or time.")
+@option("--task", "task_id", default="", help="Only this task and its runs.")
+@store_option
+@json_option
+def diff(*, before: str, after: str, task_id: str, store: str, as_json: bool) -> None:
+    """Print what differs between two moments, stream by stream; JSON is one line per stream.
+
+    Exit codes: 0 done, 1 an event cannot be read, 2 wrong usage or nothing known of the task.
+    """
+    from domain.recorded import task_stream
+    from replay.history import differences_between
+    from replay.moments import moment_of
+
+    stream = task_stream(task_id) if task_id else ""
+    with ledger_of(store) as ledger, ledger.snapshot() as source:
+        require_task(ledger, task_id)
+        start = moment_of(ledger, source, before).sequence
+        end = moment_of(ledger, source, after).sequence
+        if end < start:
+            raise click.UsageError(f"--to ({end}) comes before --from ({start})")
+        found = differences_between(ledger, source, stream=stream, after=start, upto=end)
+        for each in found:
+            if as_json:
+                output.json_line(msgspec.to_builtins(each))
+            else:
+                click.echo(each.stream)
+                _print_changes(each.changes)

@@ -1,0 +1,121 @@
+"""The auditor's commands, on a store and with their exit codes."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.cli.processes import Server
+from tests.replay.audited import events_of, planted, store_of
+
+
+@pytest.fixture
+def offline(tmp_path: Path) -> Server:
+    """A store with a history whose server is not running."""
+    store_of(tmp_path)
+    return Server(tmp_path)
+
+
+def test_verify_says_that_everything_is_in_order(offline: Server) -> None:
+    assert "in order" in offline.cli("verify", "--store", offline.store).stdout
+    document = offline.json("verify", "--store", offline.store)
+    assert document["finding"] is None
+    assert "tasks" in document["read_models"]
+
+
+def test_verify_ends_with_1_and_names_the_difference(offline: Server, tmp_path: Path) -> None:
+    planted(tmp_path / "ledger.db", "UPDATE tasks SET priority = 'low' WHERE task_id = 'a'")
+
+    assert "priority" in offline.cli("verify", "--store", offline.store, exit_code=1).stdout
+    document = json.loads(
+        offline.cli("verify", "--json", "--store", offline.store, exit_code=1).stdout
+    )
+    assert document["finding"]["read_model"] == "tasks"
+
+
+def test_replay_prints_events_with_their_changes(offline: Server) -> None:
+    words = ("replay", "--task", "a", "--store", offline.store)
+    text = offline.cli(*words).stdout
+    lines = offline.cli(*words, "--json").stdout.splitlines()
+
+    assert 'task.title: "First" → "Changed"' in text
+    assert [json.loads(line)["version"] for line in lines] == list(range(1, len(lines) + 1))
+    assert "scheduler.paused" in offline.cli("replay", "--all", "--store", offline.store).stdout
+    until = offline.cli(*words, "--until", "2", "--json").stdout
+    assert len(until.splitlines()) == 1
+
+
+def test_diff_prints_what_differs(offline: Server) -> None:
+    words = ("diff", "--from", "1", "--store", offline.store)
+
+    assert (
+        'task.title: "First" → "Changed"' in offline.cli(*words, "--to", "9", "--task", "a").stdout
+    )
+    until = offline.cli(*words, "--to", "2999-01-01T00:00:00Z", "--json").stdout
+    assert {json.loads(line)["stream"] for line in until.splitlines()} >= {"task:a", "task:b"}
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("replay",),
+        ("replay", "--task", "a", "--all"),
+        ("replay", "--task", "unknown"),
+        ("replay", "--all", "--until", "tomorrow"),
+        ("diff", "--from", "3", "--to", "2"),
+        ("diff", "--from", "3", "--to", "300"),
+        ("diff", "--from", "1", "--to", "2", "--task", "unknown"),
+    ],
+)
+def test_wrong_usage_ends_with_2(offline: Server, words: tuple[str, ...]) -> None:
+    assert offline.cli(*words, "--store", offline.store, exit_code=2).stderr
+
+
+def test_a_store_that_is_not_there_is_not_made(tmp_path: Path) -> None:
+    store = Server(tmp_path / "nowhere").store
+
+    assert "no store" in Server(tmp_path).cli("verify", "--store", store, exit_code=2).stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_export_is_continued_and_imported(offline: Server, tmp_path: Path) -> None:
+    file, copy = tmp_path / "events.ndjson", tmp_path / "copy.db"
+    offline.cli("export", str(file), "--store", offline.store)
+    whole = file.read_bytes()
+    assert offline.cli("export", "-", "--store", offline.store).stdout.encode() == whole
+    file.write_bytes(whole[: len(whole) // 2])
+    offline.cli("export", str(file), "--store", offline.store)
+    assert file.read_bytes() == whole
+
+    words = ("import", str(file), "--store", f"sqlite:{copy}")
+    count = len(events_of(tmp_path / "ledger.db"))
+    assert offline.json(*words) == {"imported": count, "present": 0, "head": count}
+    assert offline.json(*words) == {"imported": 0, "present": count, "head": count}
+    assert events_of(copy) == events_of(tmp_path / "ledger.db")
+    offline.cli("verify", "--store", f"sqlite:{copy}")
+
+
+def test_a_damaged_file_is_refused_and_nothing_is_imported(offline: Server, tmp_path: Path) -> None:
+    file, copy = tmp_path / "events.ndjson", tmp_path / "copy.db"
+    offline.cli("export", str(file), "--store", offline.store)
+    lines = file.read_bytes().splitlines(keepends=True)
+    file.write_bytes(b"".join([*lines[:3], lines[3].replace(b"a", b"b", 1), *lines[4:]]))
+
+    told = offline.cli("import", str(file), "--store", f"sqlite:{copy}", exit_code=1).stderr
+
+    assert "line 4" in told
+    assert not copy.exists() or events_of(copy) == []
+
+
+def test_a_served_store_can_be_read_but_not_imported_into(tmp_path: Path) -> None:
+    store_of(tmp_path)
+    server = Server(tmp_path)
+    server.start()
+    try:
+        file = tmp_path / "events.ndjson"
+        server.cli("verify", "--store", server.store)
+        server.cli("export", str(file), "--store", server.store)
+        refused = server.cli("import", str(file), "--store", server.store, exit_code=2).stderr
+        assert server.url in refused
+    finally:
+        server.stop()

@@ -1,0 +1,129 @@
+"""What is exported can be imported: the same events, the same rows; damage is refused."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from api.services import build
+from api.settings import Settings
+from projections.catalog import PROJECTORS
+from replay import importing
+from replay.export import export_lines
+from replay.importing import Importer, ImportRefusedError
+from replay.verify import verify
+from tests.replay.audited import STORY, events_of, store_of
+from tests.replay.support import opened
+
+
+def exported(store: Path, after: int = 0) -> list[bytes]:
+    with opened(store) as ledger:
+        return [line for _, line in export_lines(ledger, after)]
+
+
+def imported(store: Path, lines: list[bytes]) -> Importer:
+    services = build(Settings(store=f"sqlite:{store}"))
+    try:
+        importer = Importer(services.ledger, PROJECTORS)
+        importer.take(lines, lambda _: None)
+        return importer
+    finally:
+        services.close()
+
+
+def in_order(store: Path) -> bool:
+    with opened(store) as ledger:
+        return verify(ledger, PROJECTORS).finding is None
+
+
+@pytest.fixture
+def lines(tmp_path: Path) -> list[bytes]:
+    return exported(store_of(tmp_path))
+
+
+@settings(max_examples=12, deadline=None)
+@given(choices=st.lists(st.sampled_from(STORY), max_size=25), cut=st.integers(0, 30))
+def test_any_history_comes_back_the_same_also_in_two_parts(
+    tmp_path_factory: pytest.TempPathFactory, choices: list[tuple[str, str, object]], cut: int
+) -> None:
+    folder = tmp_path_factory.mktemp("store")
+    source, target = store_of(folder, choices), folder / "copy.db"
+    lines = exported(source)
+
+    imported(target, lines[:cut])
+    imported(target, lines)
+
+    assert events_of(target) == events_of(source)
+    assert in_order(target)
+
+
+def test_a_line_is_a_cloud_event(lines: list[bytes]) -> None:
+    first = json.loads(lines[0])
+
+    assert first["specversion"] == "1.0"
+    assert first["sequence"] == "1"
+    assert first["type"] == "task.created"
+    assert first["subject"] == "task:a"
+    assert first["data"]["title"] == "First"
+    names = set(first) - {"data"}
+    assert all(name.isalnum() and name.islower() for name in names)
+
+
+def test_an_export_may_begin_later(tmp_path: Path, lines: list[bytes]) -> None:
+    assert exported(tmp_path / "ledger.db", 4) == lines[4:]
+
+
+@pytest.mark.parametrize(
+    ("damage", "line"),
+    [
+        (lambda lines: [lines[0], lines[1].replace(b"code", b"kode"), *lines[2:]], 2),
+        (lambda lines: [*lines[:3], lines[3][:40] + b"\n", *lines[4:]], 4),
+        (lambda lines: [*lines[:3], *lines[4:]], 4),
+        (lambda lines: [*lines[:3], lines[4], lines[3]], 4),
+        (lambda lines: [*lines[:5], b"\n"], 6),
+        (lambda lines: [*lines[:5], lines[5].rstrip(b"\n")], 6),
+        (lambda lines: [*lines[:2], lines[1]], 3),
+        (lambda lines: [b"\xff\xfe not json\n", *lines], 1),
+        (lambda lines: lines[1:], 1),
+    ],
+)
+def test_a_damaged_file_is_refused_by_its_line_and_leaves_nothing(
+    tmp_path: Path,
+    lines: list[bytes],
+    damage: Callable[[list[bytes]], list[bytes]],
+    line: int,
+) -> None:
+    target = tmp_path / "copy.db"
+
+    with pytest.raises(ImportRefusedError, match=f"^line {line}: "):
+        imported(target, damage(lines))
+
+    assert events_of(target) == []
+
+
+def test_chunks_before_a_damaged_line_stay_and_the_import_goes_on(
+    tmp_path: Path, lines: list[bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(importing, "PAGE", 3)
+    target = tmp_path / "copy.db"
+    with pytest.raises(ImportRefusedError, match=r"^line 5: "):
+        imported(target, [*lines[:4], b"{}\n"])
+    assert len(events_of(target)) == 3
+
+    done = imported(target, lines)
+
+    assert (done.present, done.imported) == (3, len(lines) - 3)
+    assert events_of(target) == events_of(tmp_path / "ledger.db")
+    assert in_order(target)
+
+
+def test_the_export_of_another_ledger_is_refused(tmp_path: Path, lines: list[bytes]) -> None:
+    folder = tmp_path / "other"
+    folder.mkdir()
+    other = store_of(folder, STORY[1:])
+
+    with pytest.raises(ImportRefusedError, match="another event at sequence 1"):
+        imported(other, lines)

@@ -1,0 +1,96 @@
+"""A store in order is found to be, and each kind of damage is named."""
+
+from pathlib import Path
+
+import pytest
+
+from projections.catalog import PROJECTORS
+from replay.verify import Verified, verify
+from tests.replay.audited import STORY, events_of, planted, store_of
+from tests.replay.support import opened
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Path:
+    return store_of(tmp_path)
+
+
+def verified(store: Path) -> Verified:
+    with opened(store) as ledger:
+        return verify(ledger, PROJECTORS)
+
+
+def test_a_store_in_order_is_found_to_be(store: Path) -> None:
+    found = verified(store)
+
+    assert found.finding is None
+    assert found.events == found.head == len(events_of(store)) >= len(STORY)
+    assert found.read_models == tuple(each.name for each in PROJECTORS)
+
+
+def test_an_empty_store_is_in_order(tmp_path: Path) -> None:
+    assert verified(store_of(tmp_path, ())).finding is None
+
+
+@pytest.mark.parametrize(
+    ("kind", "statement", "text"),
+    [
+        (
+            "sequence",
+            "DELETE FROM stored_events WHERE notification_id = 3",
+            "sequence 3 is missing",
+        ),
+        (
+            "version",
+            "UPDATE stored_events SET originator_version = originator_version + 1"
+            " WHERE notification_id = (SELECT max(notification_id) FROM stored_events"
+            " WHERE originator_id = 'task:a')",
+            "stream task:a has version",
+        ),
+        (
+            "time",
+            "UPDATE stored_events SET state = replace(CAST(state AS TEXT),"
+            " '\"recorded_at\":1', '\"recorded_at\":2') WHERE notification_id = 2",
+            "recorded_at goes back at sequence 3",
+        ),
+        (
+            "unreadable",
+            "UPDATE stored_events SET state = x'00' WHERE notification_id = 4",
+            "unreadable",
+        ),
+        (
+            "event",
+            "UPDATE stored_events SET topic = 'task.of_tomorrow' WHERE notification_id = 5",
+            "event 5",
+        ),
+        ("row", "UPDATE tasks SET priority = 'low' WHERE task_id = 'a'", "'a' has priority 'low'"),
+        ("row", "DELETE FROM runs", "is missing"),
+        (
+            "row",
+            "UPDATE timeline SET frame = x'7b7d' WHERE sequence = 2",
+            "2 has frame {}",
+        ),
+        (
+            "row",
+            "UPDATE tracking SET notification_id = 1 WHERE application_name = 'tasks'",
+            "tasks stands at 1",
+        ),
+    ],
+)
+def test_damage_is_found_and_named(store: Path, kind: str, statement: str, text: str) -> None:
+    planted(store, statement)
+
+    finding = verified(store).finding
+
+    assert finding is not None
+    assert finding.kind == kind
+    assert text in finding.text
+
+
+def test_a_row_that_no_event_gave_is_found(store: Path) -> None:
+    planted(store, "UPDATE timeline SET sequence = 1000 WHERE sequence = 1")
+
+    finding = verified(store).finding
+
+    assert finding is not None
+    assert "row 1 is missing" in finding.text
