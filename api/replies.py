@@ -21,6 +21,7 @@ from projections.wire import (
     Workspace,
 )
 from projections.wire.inbox import Inbox, TriageState
+from projections.wire.inspect import Inspect
 
 
 class TaskResponse(Struct, frozen=True):
@@ -183,3 +184,9 @@ class GetTaskInboxResponse(Struct, frozen=True):
     """What waits for the caller."""
 
     inbox: Inbox
+
+
+class InspectResponse(Struct, frozen=True):
+    """A close look at a task or run."""
+
+    inspect: Inspect

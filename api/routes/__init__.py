@@ -6,6 +6,7 @@ from api.operations import Operation
 from api.routes import (
     agent,
     feed,
+    inspect,
     observe,
     pages,
     projections,
@@ -24,6 +25,7 @@ OPERATIONS: Final[tuple[Operation, ...]] = (
     *agent.OPERATIONS,
     *triage.OPERATIONS,
     *observe.OPERATIONS,
+    *inspect.OPERATIONS,
     *scheduler.OPERATIONS,
     *feed.OPERATIONS,
     *registry.OPERATIONS,
