@@ -5,6 +5,7 @@ ended. It stops at SIGTERM, and when the process that started it is gone; what i
 gone on with the next time.
 """
 
+import gc
 import os
 import signal
 import sys
@@ -38,6 +39,7 @@ class Line(Struct, frozen=True, kw_only=True, omit_defaults=True):
     differences: tuple[Difference, ...] = ()
 
 
+_GC_THRESHOLDS: Final = (200_000, 50, 100)
 _encode: Final = msgspec.json.Encoder().encode
 
 
@@ -87,6 +89,8 @@ def main(work: Any, path: str, name: str) -> None:
     # A terminal's interrupt is for the process that waits for this one.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     parent = os.getppid()
+    # States and rows are many and hold no cycles, so looking for some would only take time.
+    gc.set_threshold(*_GC_THRESHOLDS)
     ledger = Ledger({"SQLITE_DBNAME": path})
     try:
         shop = Workshop(

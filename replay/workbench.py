@@ -11,7 +11,7 @@ from msgspec import Struct
 from replay.batch import Clock, Projector
 from replay.errors import ReplayError, StoreInUseError, is_busy
 from replay.ledger import Ledger
-from replay.lock import StoreLock
+from replay.lock import StoreLock, live_server
 from replay.read_models import Phase, Standing, standing_of
 
 HEAD: Final = "SELECT max(notification_id) FROM stored_events"
@@ -19,6 +19,8 @@ _LOCK_SECONDS: Final = 30.0
 _BUSY_PAUSE: Final = 0.001
 _SLICE_SECONDS: Final = 0.004
 _SMALLEST, _LARGEST = 20, 2_000
+_ALONE_SECONDS: Final = 0.2
+_LARGEST_ALONE: Final = 20_000
 
 
 class RefusedError(ReplayError):
@@ -75,6 +77,10 @@ class Workbench:
         self.name = projector.name
         self.path = f"{ledger.recorder.datastore.pool.db_name}.rebuild-{self.name}"
         self._began = (0.0, 0)
+        served = live_server(ledger.recorder.datastore.pool.db_name) is not None
+        self._seconds = _SLICE_SECONDS if served else _ALONE_SECONDS
+        self._largest = _LARGEST if served else _LARGEST_ALONE
+        self._pause = 10 * _SLICE_SECONDS if served else 0.0
         self.slice = 100
 
     def standing(self) -> Standing:
@@ -109,7 +115,7 @@ class Workbench:
 
     @contextmanager
     def slicing(self, *, last: bool = False) -> Iterator[sqlite3.Connection]:
-        """Give a short transaction, and the others as much time after it as it took.
+        """Give a short transaction and, with a server on the store, as much time after it.
 
         Its size follows from how long the one before took. Slices are not synced one by one: what
         a crash of the machine takes away is done again. The last one is.
@@ -123,9 +129,9 @@ class Workbench:
             started = time.perf_counter()
             yield connection
         took = max(time.perf_counter() - started, 1e-5)
-        fitting = int(self.slice * _SLICE_SECONDS / took)
-        self.slice = min(max(fitting, self.slice // 2, _SMALLEST), 2 * self.slice, _LARGEST)
-        time.sleep(min(took, 10 * _SLICE_SECONDS))
+        fitting = int(self.slice * self._seconds / took)
+        self.slice = min(max(fitting, self.slice // 2, _SMALLEST), 2 * self.slice, self._largest)
+        time.sleep(min(took, self._pause))
 
     @contextmanager
     def writing(self) -> Iterator[sqlite3.Connection]:

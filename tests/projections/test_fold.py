@@ -1,0 +1,72 @@
+"""Folding the log in pages, with hardly any memory, gives the rows that were written live."""
+
+import sqlite3
+
+import pytest
+from eventsourcing.persistence import JSONTranscoder
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from projections.catalog import PROJECTORS
+from projections.rows import Projector
+from replay.codec import LedgerMapper
+from replay.connections import SqlReader
+from replay.fold import Fold
+from replay.rows import RowBuffer
+from tests.projections.history import RandomHistory
+from tests.projections.support import Ledger
+
+MAPPER = LedgerMapper(JSONTranscoder())
+
+
+def stored(ledger: Ledger) -> sqlite3.Connection:
+    """Return a database with the events of a ledger, as a store keeps them."""
+    connection = sqlite3.connect(":memory:", isolation_level=None)
+    connection.execute(
+        "CREATE TABLE stored_events (notification_id INTEGER PRIMARY KEY, originator_id,"
+        " originator_version, topic, state)"
+    )
+    for past in ledger.history:
+        row = (
+            past.sequence,
+            past.originator_id,
+            past.originator_version,
+            past.type,
+            MAPPER.encode(past),
+        )
+        connection.execute("INSERT INTO stored_events VALUES (?,?,?,?,?)", row)
+    return connection
+
+
+@pytest.mark.parametrize("projector", PROJECTORS, ids=lambda each: each.name)
+@settings(max_examples=25, deadline=None)
+@given(
+    seed=st.integers(0, 2**32),
+    steps=st.integers(0, 120),
+    page=st.sampled_from([1, 2, 7, 1000]),
+    most_states=st.sampled_from([1, 3, 1000]),
+)
+def test_a_paged_fold_equals_the_live_rows(
+    projector: Projector, seed: int, steps: int, page: int, most_states: int
+) -> None:
+    ledger = RandomHistory(seed).take(steps)
+    connection = stored(ledger)
+    for table in projector.tables:
+        for statement in table.ddl:
+            connection.execute(statement)
+    fold = Fold(MAPPER.decode, projector, most_states=most_states)
+    rows = RowBuffer(projector.tables)
+    position = 0
+    while position < len(ledger.history):
+        rows.start(connection)
+        position, _ = fold.page(SqlReader(connection), rows, position, 1 << 60, page)
+        rows.flush()
+        rows.finish()
+
+    for table in projector.tables:
+        keys = ",".join(table.columns[: table.key_columns])
+        columns = ",".join(table.columns)
+        found = connection.execute(f"SELECT {columns} FROM {table.name} ORDER BY {keys}")
+        assert found.fetchall() == ledger.store.rows(table)
+    connection.close()
+    ledger.store.close()
