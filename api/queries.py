@@ -1,7 +1,15 @@
 """Query parameters of the task API."""
 
 from api.parsing import Int32, Int64, Query, SignedInt32
-from domain.values import ApprovalState, OwnerKind, Priority, RunStatus, Scope, TaskStatus
+from domain.values import (
+    ApprovalState,
+    OriginKind,
+    OwnerKind,
+    Priority,
+    RunStatus,
+    Scope,
+    TaskStatus,
+)
 from projections.wire.inbox import InboxLane
 
 
@@ -77,3 +85,14 @@ class InboxQuery(Query, frozen=True, kw_only=True):
     unread: bool = False
     query: str = ""
     limit: Int32 = 0
+
+
+class DashboardQuery(Query, frozen=True, kw_only=True):
+    """Which tasks the dashboard is about; their runs have to have the channel and origin, too."""
+
+    scope: Scope | None = None
+    workspace: str = ""
+    owner_kind: OwnerKind | None = None
+    owner_ref: str = ""
+    network_channel: str = ""
+    origin_kind: OriginKind | None = None

@@ -20,6 +20,7 @@ from projections.wire import (
     TimelineItem,
     Workspace,
 )
+from projections.wire.dashboard import Dashboard
 from projections.wire.inbox import Inbox, TriageState
 from projections.wire.inspect import Inspect
 
@@ -184,6 +185,12 @@ class GetTaskInboxResponse(Struct, frozen=True):
     """What waits for the caller."""
 
     inbox: Inbox
+
+
+class GetTaskDashboardResponse(Struct, frozen=True):
+    """How the work of all tasks stands."""
+
+    dashboard: Dashboard
 
 
 class InspectResponse(Struct, frozen=True):

@@ -44,6 +44,11 @@ class Settings(Struct, frozen=True, kw_only=True):
     sweep_limit: int = 100
     keep_alive_seconds: float = 15.0
     starvation_seconds: int = 120
+    backlog_warning_seconds: int = 600
+    stuck_claimed_seconds: int = 300
+    stuck_starting_seconds: int = 300
+    stuck_running_seconds: int = 1_800
+    stale_seconds: int = 120
     claim_wait_seconds: float = 60.0
     drain_poll_seconds: float = 0.5
     shutdown_seconds: float = 10.0
@@ -79,6 +84,11 @@ _RULES: Final[Mapping[str, Callable[[Any], str]]] = {
     "sweep_limit": _between(1, 100_000),
     "keep_alive_seconds": _between(0.01, _DAY),
     "starvation_seconds": _between(1, 365 * _DAY),
+    "backlog_warning_seconds": _between(0, 365 * _DAY),
+    "stuck_claimed_seconds": _between(0, 365 * _DAY),
+    "stuck_starting_seconds": _between(0, 365 * _DAY),
+    "stuck_running_seconds": _between(0, 365 * _DAY),
+    "stale_seconds": _between(0, 365 * _DAY),
     "claim_wait_seconds": _between(0, _DAY),
     "drain_poll_seconds": _between(0.01, 60),
     "shutdown_seconds": _between(0, _DAY),

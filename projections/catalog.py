@@ -3,6 +3,7 @@
 from typing import Final
 
 from projections.backlog import BacklogProjector
+from projections.dashboard import DashboardProjector
 from projections.inbox import InboxProjector
 from projections.lookup import LookupProjector
 from projections.registry import RegistryProjector
@@ -16,6 +17,7 @@ PROJECTORS: Final[tuple[Projector, ...]] = (
     BacklogProjector(),
     TasksProjector(),
     RunsProjector(),
+    DashboardProjector(),
     InboxProjector(),
     RegistryProjector(),
     TimelineProjector(),

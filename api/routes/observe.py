@@ -6,10 +6,13 @@ from api import replies
 from api.answers import Answer
 from api.call import Call
 from api.operations import Operation
-from api.queries import InboxQuery
+from api.queries import DashboardQuery, InboxQuery
 from api.routes.common import operation
+from domain import fields
 from domain.errors import InvalidScopeBindingError, WorkspaceNotFoundError
+from domain.instants import SECOND
 from projections.lookup import workspace_of_ref
+from projections.queries.dashboard import DashboardFilters, Thresholds, dashboard
 from projections.queries.inbox import InboxFilters, task_inbox
 
 
@@ -34,6 +37,30 @@ def bound_workspace(call: Call, scope: str, ref: str) -> str:
     return found
 
 
+async def get_dashboard(call: Call) -> Answer:
+    """Return how the work of all tasks stands."""
+    query = call.query(DashboardQuery)
+    settings = call.services.settings
+    filters = DashboardFilters(
+        scope=query.scope or "",
+        workspace_id=bound_workspace(call, query.scope or "", query.workspace),
+        owner_kind=query.owner_kind or "",
+        owner_ref=query.owner_ref,
+        network_channel=fields.channel(query.network_channel, "network_channel"),
+        origin_kind=query.origin_kind or "",
+    )
+    thresholds = Thresholds(
+        backlog=settings.backlog_warning_seconds * SECOND,
+        claimed=settings.stuck_claimed_seconds * SECOND,
+        starting=settings.stuck_starting_seconds * SECOND,
+        running=settings.stuck_running_seconds * SECOND,
+        stale=settings.stale_seconds * SECOND,
+    )
+    with call.services.ledger.snapshot() as reader:
+        found = dashboard(reader, call.services.clock(), filters, thresholds)
+    return call.reply(replies.GetTaskDashboardResponse(found))
+
+
 async def get_inbox(call: Call) -> Answer:
     """Return what waits for the caller, in lanes."""
     query = call.query(InboxQuery)
@@ -53,6 +80,17 @@ async def get_inbox(call: Call) -> Answer:
 
 
 OPERATIONS: Final[tuple[Operation, ...]] = (
+    operation(
+        "GET",
+        "/api/observe/tasks/dashboard",
+        "getTaskDashboard",
+        get_dashboard,
+        tag="observe",
+        action="tasks.dashboard",
+        query=DashboardQuery,
+        reply=replies.GetTaskDashboardResponse,
+        statuses=(403, 404, 422),
+    ),
     operation(
         "GET",
         "/api/observe/tasks/inbox",

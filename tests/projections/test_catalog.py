@@ -23,6 +23,7 @@ def test_names_and_versions_are_stored_data(projector: Projector) -> None:
         ("backlog", 1),
         ("tasks", 1),
         ("runs", 1),
+        ("dashboard", 1),
         ("inbox", 1),
         ("registry", 1),
         ("timeline", 1),
