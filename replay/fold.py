@@ -50,7 +50,7 @@ class Fold:
     """Applies events in order to the rows of one read model.
 
     States are kept as far as memory allows and folded again from their streams when missed, so
-    that memory does not grow with history. Events in `skipped` are passed over.
+    that memory does not grow with history. Events in `skipped` give no rows.
     """
 
     def __init__(
@@ -87,6 +87,7 @@ class Fold:
         try:
             for row in stored:
                 if row[0] in self._skipped:
+                    self._pass_over(source, row)
                     continue
                 recorded = decode(*row)
                 stream = row[1]
@@ -129,9 +130,24 @@ class Fold:
     def _folded(self, source: Source, stream: str, sequence: int) -> State | None:
         state: State | None = None
         for row in source.select(_BEFORE, (stream, sequence)):
-            if row[0] not in self._skipped:
-                state = evolve(state, self._decode(*row))
+            state = self._evolved(state, row)
         return state
+
+    def _evolved(self, state: State | None, row: Row) -> State | None:
+        """Return the state after an event; one to pass over may be unreadable."""
+        try:
+            return evolve(state, self._decode(*row))
+        except Exception:
+            if row[0] in self._skipped:
+                return state
+            raise
+
+    def _pass_over(self, source: Source, row: Row) -> None:
+        """Let an event change the state, if it can be read, but no rows."""
+        stream = row[1]
+        known = stream in self._states
+        before = self._states[stream] if known else self._before(source, stream, row)
+        self._states[stream] = self._evolved(before, row)
 
     def _paused_by(self, source: Source, state: TaskState, sequence: int) -> str:
         """Return the nearest paused task of a lineage, empty when none is."""
