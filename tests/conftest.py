@@ -2,7 +2,11 @@
 
 import os
 
+import pytest
 from hypothesis import settings
+
+# Before anything imports them, so that their assertions explain themselves like those in tests.
+pytest.register_assert_rewrite("tests.support.verify", "tests.support.leases")
 
 # The same examples each time where a change is judged; new ones wherever somebody works on it.
 settings.register_profile("ci", derandomize=True, print_blob=True)

@@ -2,6 +2,4 @@
 
 import pytest
 
-pytest.register_assert_rewrite(
-    "tests.support.verify", "tests.support.leases", "tests.faults.crew", "tests.faults.client"
-)
+pytest.register_assert_rewrite("tests.faults.crew", "tests.faults.client")

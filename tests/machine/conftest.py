@@ -2,6 +2,4 @@
 
 import pytest
 
-pytest.register_assert_rewrite(
-    "tests.machine.base", "tests.machine.views", "tests.support.verify", "tests.support.leases"
-)
+pytest.register_assert_rewrite("tests.machine.base", "tests.machine.views")
