@@ -6,7 +6,9 @@ import pytest
 from hypothesis import settings
 
 # Before anything imports them, so that their assertions explain themselves like those in tests.
-pytest.register_assert_rewrite("tests.support.verify", "tests.support.leases")
+pytest.register_assert_rewrite(
+    "tests.support.verify", "tests.support.leases", "tests.faults.crew", "tests.faults.client"
+)
 
 # The same examples each time where a change is judged; new ones wherever somebody works on it.
 settings.register_profile("ci", derandomize=True, print_blob=True)
