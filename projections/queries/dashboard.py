@@ -134,16 +134,14 @@ def dashboard(
         status_breakdown=_breakdown(tasks),
         queue=queue,
         health=health,
-        active_runs=w.DashboardActiveRuns(
-            total=runs.active,
-            running=runs["running"],
-            starting=runs["starting"],
-            claimed=runs["claimed"],
-            queued=runs["queued"],
-            items=_items(reader, facets, now, thresholds),
-        ),
+        active_runs=_active_runs(runs, _items(reader, facets, now, thresholds)),
         freshness=_freshness(latest or 0, now, thresholds.stale, live=runs.active > 0),
     )
+
+
+def _active_runs(runs: _Counters, items: tuple[w.DashboardActiveRun, ...]) -> w.DashboardActiveRuns:
+    counts = {status: runs[status] for status in RANKS}
+    return w.DashboardActiveRuns(total=runs.active, items=items, **counts)
 
 
 def _sums(columns: tuple[str, ...]) -> str:
@@ -246,20 +244,22 @@ def _queue(facets: _Facets, now: int, threshold: int) -> w.DashboardQueue:
     warning = bool(rows) and 0 < threshold <= now - oldest
     return w.DashboardQueue(
         total=sum(row[1] for row in rows),
-        depth=tuple(
-            w.DashboardQueueDepth(
-                network_channel=channel,
-                count=count,
-                oldest_queued_at=date_time(first),
-                oldest_queue_age_ms=_age(first, now),
-            )
-            for channel, count, first in rows
-        ),
+        depth=tuple(_depth(row, now) for row in rows),
         oldest_queued_at=date_time(oldest),
         oldest_queue_age_ms=age,
         backlog_threshold_ms=threshold // _MILLISECOND,
         backlog_warning=warning,
         backlog_status=_word(warn=warning),
+    )
+
+
+def _depth(row: Row, now: int) -> w.DashboardQueueDepth:
+    channel, count, oldest = row
+    return w.DashboardQueueDepth(
+        network_channel=channel,
+        count=count,
+        oldest_queued_at=date_time(oldest),
+        oldest_queue_age_ms=_age(oldest, now),
     )
 
 
