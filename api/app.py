@@ -32,6 +32,7 @@ from api.errors import error_body, phrase_of, status_of
 from api.identity import LOCAL, caller_of
 from api.openapi import document
 from api.parsing import MAX_BODY
+from api.past import REWINDING, Pasts, wanted
 from api.redaction import log_failure, redact_text
 from api.routes import OPERATIONS
 from api.routing import Router
@@ -71,6 +72,7 @@ class Application(Starlette):
         self.state.services = services
         services.document = document(OPERATIONS)
         self._services = services
+        self._pasts = Pasts(services)
         self._guard = services.guard
         self._access = services.access
         self._router = Router(map(Prepared, OPERATIONS))
@@ -160,8 +162,11 @@ class Application(Starlette):
                 agent_required=operation.agent,
                 may_register=operation.registers_session,
             )
+        services = self._services
+        if operation.operation_id in REWINDING and (moment := wanted(scope["query_string"])):
+            services = await self._pasts.services_at(moment)
         call = Call(
-            services=self._services,
+            services=services,
             prepared=prepared,
             scope=scope,
             receive=receive,

@@ -11,6 +11,7 @@ from msgspec import Struct, inspect
 from api.errors import ErrorBody
 from api.operations import EVENTS, JSON, Operation
 from api.parsing import Body, Query
+from api.past import AS_OF, REWINDING
 
 _REF: Final = "#/components/schemas/"
 _ANY: Final[dict[str, Any]] = {}
@@ -178,6 +179,8 @@ def _parameters(operation: Operation, schemas: Schemas) -> list[dict[str, Any]]:
             "properties"
         ].items():
             parameters.append({"name": name, "in": "query", "required": False, "schema": schema})
+    if operation.operation_id in REWINDING:
+        parameters.append(AS_OF)
     if operation.media_type == EVENTS:
         parameters.append(
             {
@@ -209,6 +212,8 @@ def _responses(operation: Operation, schemas: Schemas) -> dict[str, Any]:
     by_transport = (403,) if operation.public else (401, 403, 413, 500, 503)
     refusals = dict.fromkeys(by_transport, ErrorBody)
     refusals |= dict.fromkeys(operation.statuses, operation.refusal)
+    if operation.operation_id in REWINDING:
+        refusals[422] = operation.refusal
     for status, kind in sorted(refusals.items()):
         responses[str(status)] = _response(status, {JSON: {"schema": schemas.of(kind)}})
     return responses
