@@ -245,11 +245,11 @@ class Projections:
         """See the work through to its end, and put that on record."""
         try:
             line = await self._run(name, job)
+            if job.work != "discard":
+                self._last[name] = _outcome(job.work, line)
+            await self._record(name, job, line, context)
         finally:
             del self._jobs[name]
-        if job.work != "discard":
-            self._last[name] = _outcome(job.work, line)
-        await self._record(name, job, line, context)
         self._tell_readers()
         return line
 

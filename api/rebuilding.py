@@ -39,6 +39,7 @@ class Line(Struct, frozen=True, kw_only=True, omit_defaults=True):
     differences: tuple[Difference, ...] = ()
 
 
+_NICENESS: Final = 10
 _GC_THRESHOLDS: Final = (200_000, 50, 100)
 _encode: Final = msgspec.json.Encoder().encode
 
@@ -89,6 +90,8 @@ def main(work: Any, path: str, name: str) -> None:
     # A terminal's interrupt is for the process that waits for this one.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     parent = os.getppid()
+    # Whoever is served goes first.
+    os.nice(_NICENESS)
     # States and rows are many and hold no cycles, so looking for some would only take time.
     gc.set_threshold(*_GC_THRESHOLDS)
     ledger = Ledger({"SQLITE_DBNAME": path})
