@@ -13,7 +13,7 @@ from api.projections import Projections
 from api.redaction import log_failure
 from api.settings import Settings
 from api.waiting import ClaimQueue, CommitSignal
-from domain.commands import ExpireLeases, NoteProjection
+from domain.commands import EscalateRuns, ExpireLeases, NoteProjection
 from domain.decide import decide
 from domain.events import ProjectionDetached
 from domain.instants import SECOND
@@ -28,7 +28,7 @@ from domain.values import (
     Origin,
 )
 from domain.world import ClaimQuery, Context, Policy, State, World
-from projections.backlog import claimable_runs
+from projections.backlog import claimable_runs, waiting_runs
 from projections.catalog import PROJECTORS
 from projections.lookup import Lookup
 from projections.queries.scheduler import scheduler_status
@@ -91,6 +91,10 @@ class LedgerWorld(Lookup):
     def claimable_runs(self, query: ClaimQuery) -> Any:
         """Yield (task id, run id) in claim order."""
         return claimable_runs(self._store, query)
+
+    def waiting_runs(self, queued_before: int, limit: int) -> Any:
+        """Return (task id, run id) of runs that wait, oldest first."""
+        return waiting_runs(self._store, queued_before, limit)
 
 
 def world_of(state_of: Callable[[str], State | None], store: Store) -> World:
@@ -177,6 +181,7 @@ class Services:
         """Recover, then begin the background work."""
         self.recover()
         self.keep(asyncio.create_task(self._every(self.settings.sweep_seconds, self._sweep)))
+        self.keep(asyncio.create_task(self._every(self.settings.sweep_seconds, self._escalate)))
         self.keep(asyncio.create_task(self._every(_FOREIGN_POLL_SECONDS, self._poll)))
         await self.projections.resume()
 
@@ -220,6 +225,17 @@ class Services:
     async def _sweep(self) -> None:
         """Take back leases that ran out, also while the scheduler is paused."""
         command = ExpireLeases(limit=self.settings.sweep_limit, reason="scheduler_sweep")
+        await self.committer.submit(command, self.context(SCHEDULER_ACTOR, SCHEDULER_ORIGIN))
+
+    async def _escalate(self) -> None:
+        """Let a cycle pass for the runs that wait too long."""
+        settings = self.settings
+        command = EscalateRuns(
+            min_queued_age=settings.starvation_seconds * SECOND,
+            event_after=settings.starved_after_cycles,
+            needs_attention_after=settings.attention_after_cycles,
+            limit=settings.sweep_limit,
+        )
         await self.committer.submit(command, self.context(SCHEDULER_ACTOR, SCHEDULER_ORIGIN))
 
     async def _poll(self) -> None:

@@ -44,6 +44,8 @@ class Settings(Struct, frozen=True, kw_only=True):
     sweep_limit: int = 100
     keep_alive_seconds: float = 15.0
     starvation_seconds: int = 120
+    starved_after_cycles: int = 6
+    attention_after_cycles: int = 10
     backlog_warning_seconds: int = 600
     stuck_claimed_seconds: int = 300
     stuck_starting_seconds: int = 300
@@ -89,6 +91,8 @@ _RULES: Final[Mapping[str, Callable[[Any], str]]] = {
     "stuck_starting_seconds": _between(0, 365 * _DAY),
     "stuck_running_seconds": _between(0, 365 * _DAY),
     "stale_seconds": _between(0, 365 * _DAY),
+    "starved_after_cycles": _between(1, 1_000_000),
+    "attention_after_cycles": _between(1, 1_000_000),
     "claim_wait_seconds": _between(0, _DAY),
     "drain_poll_seconds": _between(0.01, 60),
     "shutdown_seconds": _between(0, _DAY),
@@ -103,6 +107,9 @@ def check(settings: Settings, name_of: Callable[[str], str] = str) -> Settings:
         if complaint := rule(value):
             shown = ",".join(value) if isinstance(value, tuple) else value
             problems.append(f"{name_of(field)} {complaint}, got {str(shown)!r}")
+    if settings.attention_after_cycles < settings.starved_after_cycles:
+        names = (name_of("attention_after_cycles"), name_of("starved_after_cycles"))
+        problems.append(f"{names[0]} must not be less than {names[1]}")
     if problems:
         raise SettingsError(problems)
     return settings

@@ -325,6 +325,15 @@ class TriageTask(Command, frozen=True, kw_only=True):
     action: TriageAction
 
 
+class EscalateRuns(Command, frozen=True, kw_only=True):
+    """Let a cycle pass for runs that wait too long. Ages are microseconds, the rest are cycles."""
+
+    min_queued_age: int
+    event_after: int
+    needs_attention_after: int
+    limit: int
+
+
 class Reply(Struct, frozen=True, kw_only=True):
     """What a decided command is about; `replayed` when it had been done before.
 

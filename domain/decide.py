@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 from domain import commands as c
-from domain import operations, session, triage
+from domain import operations, session, starvation, triage
 from domain.task import creation, dependencies, execution, leases, lifecycle, runs
 from domain.world import Plan
 
@@ -47,6 +47,7 @@ _DECIDE: dict[type[c.Command], Callable[[Any, Plan], c.Reply]] = {
     c.NoteProjection: operations.note_projection,
     c.SkipEvent: operations.skip_event,
     c.TriageTask: triage.triage_task,
+    c.EscalateRuns: starvation.escalate_runs,
 }
 
 COMMANDS: frozenset[type[c.Command]] = frozenset(_DECIDE)

@@ -58,3 +58,4 @@ def actor_stream(actor: Actor) -> str:
 
 SCHEDULER_STREAM = "scheduler"
 OPS_STREAM = "ops"
+STARVATION_STREAM = "starvation"

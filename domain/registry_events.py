@@ -40,6 +40,14 @@ class SchedulerDrainCompleted(Fact, frozen=True, kw_only=True):
     remaining_claims: int
 
 
+class SchedulerRunsWaited(Fact, frozen=True, kw_only=True):
+    """A cycle passed in which these runs waited too long; `ended` no longer wait (added stream)."""
+
+    TYPE = "scheduler.runs_waited"
+    run_ids: tuple[str, ...]
+    ended: tuple[str, ...] = ()
+
+
 class SessionRegistered(Fact, frozen=True, kw_only=True):
     """An agent session became known, or its registration changed (added stream)."""
 

@@ -147,6 +147,15 @@ class RunReleased(Fact, frozen=True, kw_only=True):
     session_id: str = ""
 
 
+class RunStarved(Fact, frozen=True, kw_only=True):
+    """The run has waited for a claim far too long."""
+
+    TYPE = "task.run_starved"
+    queued_at: Instant = 0
+    queued_age_ms: int
+    coordination_channel: str = ""
+
+
 class RunNeedsAttention(Fact, frozen=True, kw_only=True):
     """The run is out of the queue until somebody looks at it."""
 

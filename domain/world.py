@@ -23,12 +23,19 @@ from domain.registry import (
     evolve_session,
     evolve_workspace,
 )
+from domain.starving import StarvationState, evolve_starvation
 from domain.task.evolve import evolve_task
 from domain.task.state import Run, TaskState
 from domain.values import Actor, Origin
 
 State: TypeAlias = (
-    TaskState | SchedulerState | SessionState | WorkspaceState | OpsState | ActorState
+    TaskState
+    | SchedulerState
+    | SessionState
+    | WorkspaceState
+    | OpsState
+    | ActorState
+    | StarvationState
 )
 
 _EVOLVE: dict[str, Callable[..., State | None]] = {
@@ -38,6 +45,7 @@ _EVOLVE: dict[str, Callable[..., State | None]] = {
     "workspace": evolve_workspace,
     "ops": evolve_ops,
     "actor": evolve_actor,
+    "starvation": evolve_starvation,
 }
 
 
@@ -98,6 +106,9 @@ class World(Protocol):
 
     def expired_leases(self, now: int, limit: int) -> Sequence[tuple[str, str]]:
         """Return (task id, run id) of leases past their deadline, oldest first."""
+
+    def waiting_runs(self, queued_before: int, limit: int) -> Sequence[tuple[str, str]]:
+        """Return (task id, run id) of claimable runs queued by then, oldest first."""
 
 
 class Policy(Struct, frozen=True, kw_only=True):

@@ -277,6 +277,15 @@ def claimable_runs(reader: Reader, query: ClaimQuery) -> Iterator[tuple[str, str
         yield task_id, run_id
 
 
+def waiting_runs(reader: Reader, queued_before: int, limit: int) -> list[Row]:
+    """Return (task id, run id) of claimable runs queued by then, oldest first."""
+    return reader.select(
+        "SELECT task_id, run_id FROM backlog WHERE claimable = 1 AND queued_at <= ?"
+        " ORDER BY queued_at, run_id LIMIT ?",
+        (queued_before, limit),
+    )
+
+
 def _start(query: ClaimQuery, owner: str) -> Row:
     """Return the parameters of the first row that an owner's runs have for a session."""
     wanted: Row = (query.workspace_id, owner, -query.priority_min)

@@ -24,6 +24,8 @@ HELP = {
     "sweep_limit": "Leases taken back at one look, at most.",
     "keep_alive_seconds": "Time between two comments on a silent event stream.",
     "starvation_seconds": "A run counts as starved after waiting this long.",
+    "starved_after_cycles": "Sweeps of such waiting after which the run is told to be starved.",
+    "attention_after_cycles": "Sweeps of such waiting after which the run needs attention.",
     "backlog_warning_seconds": "The dashboard warns when a run waits this long; 0 never.",
     "stuck_claimed_seconds": "A run that stays claimed this long counts as stuck; 0 never.",
     "stuck_starting_seconds": "A run that stays starting this long counts as stuck; 0 never.",

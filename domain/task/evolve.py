@@ -257,7 +257,7 @@ def _run_canceled(state: TaskState, recorded: Recorded, fact: e.RunCanceled) -> 
     return _with_run(state, recorded, run, fact.task_status)
 
 
-def _rejected_run(state: TaskState, _: Recorded, __: e.RunRejected) -> TaskState:
+def _unmoved(state: TaskState, _: Recorded, __: e.RunRejected | e.RunStarved) -> TaskState:
     return state
 
 
@@ -320,7 +320,8 @@ _EVOLVE: dict[type[e.Fact], Callable[[TaskState, Recorded, Any], TaskState]] = {
     e.RunCompleted: _completed,
     e.RunFailed: _failed,
     e.RunCanceled: _run_canceled,
-    e.RunRejected: _rejected_run,
+    e.RunRejected: _unmoved,
+    e.RunStarved: _unmoved,
     e.RunLeaseExtended: _lease_extended,
     e.RunLeaseExpired: _requeued,
     e.RunReleased: _requeued,

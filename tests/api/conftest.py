@@ -16,8 +16,15 @@ def _clock() -> Clock:
 @pytest.fixture(name="server", scope="package")
 def _server(tmp_path_factory: pytest.TempPathFactory, clock: Clock) -> Iterator[LiveServer]:
     folder: Path = tmp_path_factory.mktemp("ledger")
+    # The clock jumps, and no run may be taken for one that waited all that time.
     with serving(
-        folder, clock=clock, sweep_seconds=0.05, keep_alive_seconds=0.1, claim_wait_seconds=1.5
+        folder,
+        clock=clock,
+        sweep_seconds=0.05,
+        keep_alive_seconds=0.1,
+        claim_wait_seconds=1.5,
+        starved_after_cycles=1_000_000,
+        attention_after_cycles=1_000_000,
     ) as server:
         yield server
 

@@ -43,3 +43,8 @@ def test_every_bad_variable_is_named() -> None:
     assert "TASKLEDGER_PORT must be from 0 to 65535, got '70000'" in text
     assert "TASKLEDGER_STORE must be sqlite:PATH, got 'ledger.db'" in text
     assert len(refused.value.problems) == len(environment)
+
+
+def test_the_steps_of_a_ladder_must_not_go_down() -> None:
+    with pytest.raises(SettingsError, match="ATTENTION_AFTER_CYCLES must not be less than"):
+        from_env({"TASKLEDGER_STARVED_AFTER_CYCLES": "11"})

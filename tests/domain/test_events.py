@@ -152,6 +152,8 @@ EVENT_TABLE: dict[str, tuple[set[str], set[str]]] = {
     "session.stopped": ({"session_id"}, set()),
     "workspace.registered": ({"workspace_id"}, {"name", "path"}),
     "workspace.removed": ({"workspace_id"}, set()),
+    "scheduler.runs_waited": ({"run_ids"}, {"ended"}),
+    "task.run_starved": ({"queued_age_ms"}, {"queued_at", "coordination_channel"}),
     "inbox.triaged": ({"triaged_task_id", "action", "last_seen_activity_at"}, {"workspace_id"}),
     "ops.token_created": ({"token_id", "scopes", "token_actor"}, {"name", "workspace_id"}),
     "ops.token_revoked": ({"token_id"}, set()),

@@ -127,6 +127,12 @@ BUILDERS: dict[type[Command], dict[str, Any]] = {
     },
     c.RevokeToken: {"token_id": st.sampled_from(["k1", "k2"])},
     c.NoteProjection: {"fact": st.just(ProjectionCaughtUp(projection="tasks", position=7))},
+    c.EscalateRuns: {
+        "min_queued_age": st.sampled_from([0, SECOND]),
+        "event_after": st.just(2),
+        "needs_attention_after": st.just(3),
+        "limit": st.just(5),
+    },
     c.TriageTask: {
         "task_id": task_ids,
         "action": st.sampled_from(["read", "archive", "dismiss"]),

@@ -11,7 +11,7 @@ from domain.recorded import Recorded, session_stream, workspace_stream
 from domain.task.state import Run, TaskState
 from domain.values import Actor, Origin, RunStatus, TaskStatus
 from domain.world import Change, ClaimQuery, Context, KeySlot, Plan, State, evolve
-from projections.backlog import claimable_runs
+from projections.backlog import claimable_runs, waiting_runs
 from projections.catalog import PROJECTORS
 from projections.lookup import Lookup
 from projections.rows import Projector, Row, Table
@@ -120,6 +120,9 @@ class Ledger:
 
     def expired_leases(self, now: int, limit: int) -> Sequence[tuple[str, str]]:
         return self.lookup.expired_leases(now, limit)
+
+    def waiting_runs(self, queued_before: int, limit: int) -> Sequence[tuple[str, str]]:
+        return waiting_runs(self.store, queued_before, limit)
 
     def step(
         self, decide: Callable[[Plan], object], actor: Actor = HUMAN, origin: Origin = HTTP

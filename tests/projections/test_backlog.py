@@ -8,7 +8,14 @@ from domain import events as e
 from domain.values import Owner, Priority, TaskStatus
 from domain.world import ClaimQuery
 from projections import backlog
-from projections.backlog import BACKLOG, BACKLOG_TREE, COUNTERS, PAUSED_TASKS, claimable_runs
+from projections.backlog import (
+    BACKLOG,
+    BACKLOG_TREE,
+    COUNTERS,
+    PAUSED_TASKS,
+    claimable_runs,
+    waiting_runs,
+)
 from tests.projections.support import Ledger
 
 
@@ -336,3 +343,16 @@ def test_a_whole_queue_is_handed_out_in_pages(ledger: Ledger) -> None:
         queue(ledger, f"{number:02}")
 
     assert claimable(ledger) == [f"run-{number:02}" for number in range(30)]
+
+
+def test_runs_that_wait_are_the_claimable_ones_queued_by_then(ledger: Ledger) -> None:
+    ledger.create("held", status="blocked")
+    for name in ("one", "two", "late"):
+        ledger.create(name)
+    for name in ("held", "one", "two"):
+        ledger.enqueue(name, f"run-{name}")
+    by_then = ledger.now
+    ledger.enqueue("late", "run-late")
+
+    assert waiting_runs(ledger.store, by_then, 9) == [("one", "run-one"), ("two", "run-two")]
+    assert waiting_runs(ledger.store, by_then, 1) == [("one", "run-one")]

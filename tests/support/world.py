@@ -123,6 +123,17 @@ class World:
             and (task.owner is None or (task.owner.kind, task.owner.ref) in owners)
         )
 
+    def waiting_runs(self, queued_before: int, limit: int) -> Sequence[tuple[str, str]]:
+        found = [
+            (run.queued_at, run.id, task.id)
+            for task, run in self.runs()
+            if run.status == "queued"
+            and run.queued_at <= queued_before
+            and task.status not in NEVER_CLAIMED
+            and not any(self.task(task_id).paused for task_id in task.lineage)
+        ]
+        return [(task_id, run_id) for _, run_id, task_id in sorted(found)[:limit]]
+
     def task(self, task_id: str) -> Task:
         """Return a task, deleted or not."""
         state = self.states[f"task:{task_id}"]
