@@ -234,10 +234,8 @@ class _Shown:
     def __init__(self, reader: Reader, task_ids: list[str]) -> None:
         self.tasks = {key: row.task for key, row in task_rows(reader, task_ids).items()}
         self.references = references(reader, self.tasks.values())
-        self.runs: dict[str, Run] = {}
-        for task_id, runs in runs_of_tasks(reader, task_ids).items():
-            if run := latest_run(runs):
-                self.runs[task_id] = run
+        of_tasks = runs_of_tasks(reader, task_ids).values()
+        self.runs = {run.task_id: run for runs in of_tasks if (run := latest_run(runs))}
 
 
 def blocking_reason(task: Task, run: Run | None) -> str:
