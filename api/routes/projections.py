@@ -147,14 +147,14 @@ OPERATIONS: Final[tuple[Operation, ...]] = (
         "cancel",
         cancel_projection,
         reply=ProjectionResponse,
-        statuses=(403, 404, 409),
+        statuses=(403, 404, 409, 422),
     ),
     _one(
         "POST",
         "rollback",
         roll_back_projection,
         reply=ProjectionResponse,
-        statuses=(403, 404, 409),
+        statuses=(403, 404, 409, 422),
     ),
     _one(
         "POST",
@@ -172,6 +172,6 @@ OPERATIONS: Final[tuple[Operation, ...]] = (
         stream_projection,
         reply=ProjectionStatus,
         media_type=EVENTS,
-        statuses=(404,),
+        statuses=(404, 422),
     ),
 )

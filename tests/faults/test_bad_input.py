@@ -337,7 +337,8 @@ def test_ids_of_any_characters_are_answered_or_refused(target: Target) -> None:
     for operation in target.operations:
         if "{" not in operation.path:
             continue
-        start, _, end = operation.path.partition("{id}" if "{id}" in operation.path else "{run_id}")
+        start, _, end = operation.path.partition("{")
+        _, _, end = end.partition("}")
         for odd in IDS:
             where = f"{start}{odd}{end.replace('{depends_on_id}', odd)}"
             body = json.dumps(operation.body()).encode() if operation.members else None
