@@ -6,20 +6,19 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from api.services import LedgerWorld
 from domain.commands import Command, RegisterWorkspace, Reply
 from domain.errors import ValidationError
 from domain.events import WorkspaceRegistered
 from domain.recorded import Recorded, workspace_stream
 from domain.registry import WorkspaceState
 from domain.values import LOCAL_USER, Actor, Origin
-from domain.world import Change, ClaimQuery, Context, KeySlot, Plan, State
+from domain.world import Change, Context, Plan
 from projections.rows import Rows, Table
 from projections.schema import define
-from replay.batch import StateOf
 from replay.committer import Committer, Listener, Outcome
 from replay.feed import FEED_COLUMNS, FEED_TABLE
 from replay.ledger import Ledger
-from replay.rows import RowBuffer
 
 NAMES = define("names", key={"name": "TEXT"}, values={"workspace_id": "TEXT"}, eager=True)
 FRAMES = Table(
@@ -83,40 +82,12 @@ def feed_row(recorded: Recorded) -> tuple[object, ...]:
     )
 
 
-class SmallWorld:
-    """States and names; nothing else is looked up here."""
-
-    def __init__(self, state: StateOf, reader: RowBuffer) -> None:
-        self._state = state
-        self._reader = reader
-
-    def state(self, stream: str) -> State | None:
-        return self._state(stream)
+class SmallWorld(LedgerWorld):
+    """The product's world, with names looked up in the small read models."""
 
     def workspace_of_ref(self, ref: str) -> str | None:
-        rows = self._reader.select("SELECT workspace_id FROM names WHERE name=?", (ref,))
+        rows = self._store.select("SELECT workspace_id FROM names WHERE name=?", (ref,))
         return rows[0][0] if rows else None
-
-    def task_of_run(self, run_id: str) -> str | None:
-        raise NotImplementedError
-
-    def dependents_of(self, task_id: str) -> list[str]:
-        raise NotImplementedError
-
-    def runs_of_session(self, session_id: str) -> list[tuple[str, str]]:
-        raise NotImplementedError
-
-    def run_of_key(self, slot: KeySlot) -> tuple[str, str] | None:
-        raise NotImplementedError
-
-    def channel_workspace(self, channel_id: str) -> str | None:
-        raise NotImplementedError
-
-    def claimable_runs(self, query: ClaimQuery) -> Iterator[tuple[str, str]]:
-        raise NotImplementedError
-
-    def expired_leases(self, now: int, limit: int) -> list[tuple[str, str]]:
-        raise NotImplementedError
 
 
 class Repeat(Command, frozen=True, kw_only=True):
