@@ -20,8 +20,6 @@ from domain.errors import (
 )
 from domain.events import (
     RunClaimed,
-    RunCompleted,
-    RunFailed,
     RunLeaseExpired,
     RunLeaseExtended,
     RunNeedsAttention,
@@ -32,6 +30,7 @@ from domain.recorded import Recorded
 from domain.registry import SessionState
 from domain.session import claiming_session
 from domain.task.cascade import settle, status_with
+from domain.task.outcomes import end_badly, end_well
 from domain.task.state import Run, TaskState
 from domain.values import PAYLOAD_BYTES, Actor, Json
 from domain.world import ClaimQuery, Plan
@@ -195,19 +194,7 @@ def complete_lease(command: CompleteLease, plan: Plan) -> Reply:
     if isinstance(held, Reply):
         return held
     state, run = held
-    completed = plan.emit_task(
-        state.id,
-        RunCompleted(
-            status="completed",
-            task_status=status_with(plan, state, run, "completed"),
-            result=result,
-            claim_token_hash=run.claim_token_hash,
-            request_hash=outcome,
-        ),
-        run.id,
-    )
-    settle(plan, state, completed)
-    return Reply(task_id=state.id, run_id=run.id)
+    return end_well(plan, state, run, result, request_hash=outcome)
 
 
 def fail_lease(command: FailLease, plan: Plan) -> Reply:
@@ -219,20 +206,7 @@ def fail_lease(command: FailLease, plan: Plan) -> Reply:
     if isinstance(held, Reply):
         return held
     state, run = held
-    failed = plan.emit_task(
-        state.id,
-        RunFailed(
-            status="failed",
-            task_status=status_with(plan, state, run, "failed"),
-            error=error,
-            metadata=metadata,
-            claim_token_hash=run.claim_token_hash,
-            request_hash=outcome,
-        ),
-        run.id,
-    )
-    settle(plan, state, failed)
-    return Reply(task_id=state.id, run_id=run.id)
+    return end_badly(plan, state, run, error, metadata, request_hash=outcome)
 
 
 def release_lease(command: ReleaseLease, plan: Plan) -> Reply:

@@ -21,8 +21,6 @@ from domain.errors import (
 from domain.events import (
     RunCanceled,
     RunClaimed,
-    RunCompleted,
-    RunFailed,
     RunRejected,
     RunSessionBound,
     RunStarted,
@@ -31,6 +29,7 @@ from domain.events import (
 from domain.task.cascade import settle, status_with
 from domain.task.channels import stale_channel
 from domain.task.execution import require_key
+from domain.task.outcomes import end_badly, end_well
 from domain.task.state import Run, TaskState
 from domain.values import ID_BYTES, PAYLOAD_BYTES
 from domain.world import Plan
@@ -184,17 +183,7 @@ def complete_run(command: CompleteRun, plan: Plan) -> Reply:
     _check_unfenced(run, "completion")
     if run.status != "running":
         raise cannot_transition(run, "completed")
-    completed = plan.emit_task(
-        state.id,
-        RunCompleted(
-            status="completed",
-            task_status=status_with(plan, state, run, "completed"),
-            result=result,
-        ),
-        run.id,
-    )
-    settle(plan, state, completed)
-    return Reply(task_id=state.id, run_id=run.id)
+    return end_well(plan, state, run, result)
 
 
 def fail_run(command: FailRun, plan: Plan) -> Reply:
@@ -205,18 +194,7 @@ def fail_run(command: FailRun, plan: Plan) -> Reply:
     _check_unfenced(run, "failure")
     if run.status not in {"starting", "running"}:
         raise cannot_transition(run, "failed")
-    failed = plan.emit_task(
-        state.id,
-        RunFailed(
-            status="failed",
-            task_status=status_with(plan, state, run, "failed"),
-            error=error,
-            metadata=metadata,
-        ),
-        run.id,
-    )
-    settle(plan, state, failed)
-    return Reply(task_id=state.id, run_id=run.id)
+    return end_badly(plan, state, run, error, metadata)
 
 
 def cancel_run(command: CancelRun, plan: Plan) -> Reply:

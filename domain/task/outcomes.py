@@ -1,0 +1,39 @@
+"""How runs end, whoever ends them: the event, the task's status and what follows from both."""
+
+from domain.commands import Reply
+from domain.events import RunCompleted, RunFailed
+from domain.task.cascade import settle, status_with
+from domain.task.state import Run, TaskState
+from domain.values import Json
+from domain.world import Plan
+
+
+def end_well(
+    plan: Plan, state: TaskState, run: Run, result: Json, *, request_hash: str = ""
+) -> Reply:
+    """Note that the run is completed; `request_hash` tells a repeated request of its holder."""
+    fact = RunCompleted(
+        status="completed",
+        task_status=status_with(plan, state, run, "completed"),
+        result=result,
+        claim_token_hash=run.claim_token_hash,
+        request_hash=request_hash,
+    )
+    settle(plan, state, plan.emit_task(state.id, fact, run.id))
+    return Reply(task_id=state.id, run_id=run.id)
+
+
+def end_badly(
+    plan: Plan, state: TaskState, run: Run, error: str, metadata: Json, *, request_hash: str = ""
+) -> Reply:
+    """Note that the run failed; `request_hash` tells a repeated request of its holder."""
+    fact = RunFailed(
+        status="failed",
+        task_status=status_with(plan, state, run, "failed"),
+        error=error,
+        metadata=metadata,
+        claim_token_hash=run.claim_token_hash,
+        request_hash=request_hash,
+    )
+    settle(plan, state, plan.emit_task(state.id, fact, run.id))
+    return Reply(task_id=state.id, run_id=run.id)
