@@ -21,13 +21,13 @@ from tests.faults.serving import Site
 from tests.support.verify import verify
 
 SEED = 11
-FAMILY = {"root", "root.a", "root.b", "root.a.a"}
+FAMILY = {"top", "top.a", "top.b", "top.a.a"}
 WRITERS = 3
 ROUNDS = 60
 
 STREAMS: dict[str, Callable[[Framed], bool]] = {
-    "/api/tasks/root/stream": lambda framed: framed.task_id in FAMILY,
-    "/api/tasks/root.a/stream": lambda framed: framed.task_id in {"root.a", "root.a.a"},
+    "/api/tasks/top/stream": lambda framed: framed.task_id in FAMILY,
+    "/api/tasks/top.a/stream": lambda framed: framed.task_id in {"top.a", "top.a.a"},
     "/api/stream": lambda _: True,
     "/api/stream?type=task.updated,task.run_claimed": lambda framed: (
         framed.event_type in {"task.updated", "task.run_claimed"}
@@ -42,8 +42,8 @@ STREAMS: dict[str, Callable[[Framed], bool]] = {
 def prepare(port: int) -> None:
     with Client(port) as client:
         assert client.call("PUT", "/api/workspaces/w1", {"name": "one"}).status == 200
-        client.post("/api/tasks", {"id": "root", "scope": "global", "title": "Root"})
-        for parent, child in (("root", "root.a"), ("root", "root.b"), ("root.a", "root.a.a")):
+        client.post("/api/tasks", {"id": "top", "scope": "global", "title": "Top"})
+        for parent, child in (("top", "top.a"), ("top", "top.b"), ("top.a", "top.a.a")):
             body = {"id": child, "scope": "global", "title": "Below"}
             client.post(f"/api/tasks/{parent}/children", body)
 
@@ -116,7 +116,7 @@ def test_slow_readers_are_not_cut_and_miss_nothing(tmp_path: Path) -> None:
         prepare(site.port)
         followers = [
             Follower(site.port, path, pause=pause, piece=1_000, buffer=2_048)
-            for path in ("/api/tasks/root/stream", "/api/stream")
+            for path in ("/api/tasks/top/stream", "/api/stream")
             for pause in (3_600.0, 0.01)
         ]
         for follower in followers:
@@ -140,7 +140,7 @@ def write_long(client: Client, times: int) -> None:
     """Pause and resume with much to say about it."""
     body = {"reason": "again", "metadata": {"text": "x" * 16_000}}
     for number in range(times):
-        client.post(f"/api/tasks/root/{'resume' if number % 2 else 'pause'}", body)
+        client.post(f"/api/tasks/top/{'resume' if number % 2 else 'pause'}", body)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the list of open files")
@@ -187,7 +187,7 @@ async def listen_together(port: int, count: int) -> list[bytes]:
     marker = b"The end"
     everybody = [await asyncio.open_connection(HOST, port) for _ in range(count)]
     for _, writer in everybody:
-        writer.write(b"GET /api/tasks/root/stream HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        writer.write(b"GET /api/tasks/top/stream HTTP/1.1\r\nHost: localhost\r\n\r\n")
     heads = [await reader.readuntil(b"\r\n\r\n") for reader, _ in everybody]
     assert all(head.startswith(b"HTTP/1.1 200") for head in heads)
     readings = [asyncio.create_task(read_until(reader, marker)) for reader, _ in everybody]
@@ -212,7 +212,7 @@ def patch_often(port: int, times: int, last: str) -> None:
     with Client(port) as client:
         for number in range(times):
             title = {"title": last if number == times - 1 else f"Title {number}"}
-            assert client.call("PATCH", "/api/tasks/root.a", title).status == 200
+            assert client.call("PATCH", "/api/tasks/top.a", title).status == 200
 
 
 def test_comments_keep_a_silent_stream_open(
@@ -223,7 +223,7 @@ def test_comments_keep_a_silent_stream_open(
     with site.serving(), Client(site.port) as client:
         prepare(site.port)
         followers = [
-            Follower(site.port, "/api/tasks/root.a/stream"),
+            Follower(site.port, "/api/tasks/top.a/stream"),
             Follower(site.port, "/api/stream?type=task.updated,task.run_claimed"),
         ]
         for follower in followers:
@@ -235,7 +235,7 @@ def test_comments_keep_a_silent_stream_open(
         until(lambda: followers[1].checkpoints == [head], "the position is told")
         assert not followers[1].events
 
-        client.call("PATCH", "/api/tasks/root.a", {"title": "Another"})
+        client.call("PATCH", "/api/tasks/top.a", {"title": "Another"})
         sequence = client.get("/api/timeline")["head"]
         for follower in followers:
             assert follower.reach(sequence)[-1].type == "task.updated"
