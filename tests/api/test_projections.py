@@ -175,10 +175,14 @@ def test_a_rebuild_killed_ten_times_still_finishes(server: LiveServer, client: C
     client.ok("POST", "/api/projections/tasks/rebuild", status=202)
     while kills < 10:
         job = projections._jobs.get("tasks")
-        assert job is not None, "the work was over too soon"
+        if job is None:
+            # It was over before the kill on a busy machine: ten in a row are wanted, so once more.
+            kills = 0
+            client.ok("POST", "/api/projections/tasks/rebuild", status=202)
+            continue
         process = job.process
         if process is not None and process.returncode is None:
-            time.sleep(0.02 * kills)
+            time.sleep(0.01 * kills)
             os.kill(process.pid, signal.SIGKILL)
             kills += 1
             until_ended(process)
