@@ -1,6 +1,6 @@
 """One request on its way through an operation: its body, parameters, caller and context."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import msgspec
@@ -113,9 +113,14 @@ class Call:
             policy=services.policy,
         )
 
-    async def submit(self, command: Command) -> "Outcome":
-        """Return the outcome of a command once it is durable; raises DomainError."""
-        return await self.services.committer.submit(command, self.context())
+    async def submit(
+        self, command: Command, *, gone: Callable[[], bool] | None = None
+    ) -> "Outcome":
+        """Return the outcome of a command once it is durable; raises DomainError.
+
+        With `gone` it raises AbandonedError when that says so before the command is decided.
+        """
+        return await self.services.committer.submit(command, self.context(), gone=gone)
 
     def reply(self, reply: msgspec.Struct, *, replayed: bool = False) -> Answer:
         """Return the answer of a success."""

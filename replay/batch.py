@@ -85,27 +85,39 @@ class Commit(Struct, frozen=True, kw_only=True):
     rows: Mapping[str, list[Row]]
 
 
-class Job:
-    """A command with whoever waits for it; `future` is None when nobody has to be woken."""
+class AbandonedError(Exception):
+    """Whoever sent the command went away before it was decided, so it was left out."""
 
-    __slots__ = ("command", "context", "error", "future", "outcome")
+
+class Job:
+    """A command with whoever waits for it; `future` is None when nobody has to be woken.
+
+    `gone` tells whether the one for whom the command is meant has left.
+    """
+
+    __slots__ = ("command", "context", "error", "future", "gone", "outcome")
 
     def __init__(
         self,
         command: Command,
         context: ContextSource,
         future: asyncio.Future[Outcome] | None = None,
+        gone: Callable[[], bool] | None = None,
     ) -> None:
         self.command = command
         self.context = context
         self.future = future
+        self.gone = gone
         self.outcome: Outcome | None = None
         self.error: Exception | None = None
 
-    @property
     def abandoned(self) -> bool:
-        """Whether the caller went away."""
-        return self.future is not None and self.future.done()
+        """Return whether there is no reason to decide the command any more."""
+        if self.future is None:
+            return False
+        if not self.future.done() and self.gone is not None and self.gone():
+            self.future.set_exception(AbandonedError())
+        return self.future.done()
 
     def settle(self) -> None:
         """Wake the caller with the outcome or the error, unless it went away."""

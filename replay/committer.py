@@ -129,15 +129,22 @@ class Committer:
             self._failing = not self._transaction.possible(durably=self._failing)
         return not self._failing
 
-    async def submit(self, command: Command, context: ContextSource) -> Outcome:
+    async def submit(
+        self,
+        command: Command,
+        context: ContextSource,
+        *,
+        gone: Callable[[], bool] | None = None,
+    ) -> Outcome:
         """Return the outcome once it is durable.
 
         Raises the DomainError of a refusal, StoreUnavailableError when nothing was written
-        because of the store. A caller that goes away does not undo what was decided.
+        because of the store. A caller that goes away does not undo what was decided; with `gone`
+        it raises AbandonedError instead of deciding for one who had gone by then.
         """
         self._require_open()
         loop = asyncio.get_running_loop()
-        job = Job(command, context, loop.create_future())
+        job = Job(command, context, loop.create_future(), gone)
         self._queue.append(job)
         self._schedule(loop)
         assert job.future is not None
@@ -201,7 +208,7 @@ class Committer:
         jobs: list[Job] = []
         while self._queue and len(jobs) < MAX_BATCH:
             job = self._queue.popleft()
-            if not job.abandoned:
+            if not job.abandoned():
                 jobs.append(job)
         return jobs
 

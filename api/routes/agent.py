@@ -18,6 +18,7 @@ from domain import commands as c
 from domain.recorded import session_stream
 from domain.registry import SessionState
 from projections.wire import coordination_channel, run_lease, run_view, task_reference
+from replay.batch import AbandonedError
 from replay.committer import Outcome
 
 _TOKEN_BYTES: Final = 32
@@ -62,7 +63,7 @@ async def _claim_waiting(call: Call, command: c.ClaimNext) -> Answer:
     try:
         with claims.waiter(workspace_id) as waiter:
             while True:
-                outcome = await call.submit(command)
+                outcome = await call.submit(command, gone=gone.done)
                 if outcome.run:
                     claims.settled(waiter)
                     return await _handed_over(call, outcome, gone)
@@ -70,6 +71,8 @@ async def _claim_waiting(call: Call, command: c.ClaimNext) -> Answer:
                     claims.pass_on(workspace_id, waiter)
                 if not await _woken(call, waiter, gone, deadline):
                     return NO_CONTENT
+    except AbandonedError:
+        return NO_CONTENT
     finally:
         gone.cancel()
 

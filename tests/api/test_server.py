@@ -1,16 +1,12 @@
 """The server as a process: what it says, how it ends, and what keeps it from starting."""
 
-import contextlib
 import signal
 import socket
-import sqlite3
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 from api.services import build
 from api.settings import Settings
@@ -18,6 +14,7 @@ from api.tokens import create_token
 from replay.lock import live_server
 from tests.api.events import following
 from tests.api.live import Client, serving
+from tests.api.sockets import hanging_up, raw, until
 from tests.support.server import free_port, running
 
 SERVE = """
@@ -153,79 +150,6 @@ def test_leases_that_ran_out_while_nobody_served_are_taken_back_first(tmp_path: 
     assert detail["run"]["status"] == "queued"
     assert event["payload"]["reason"] == "orphaned_on_boot"
     assert event["actor"] == {"kind": "daemon", "ref": "boot-recovery"}
-
-
-@contextlib.contextmanager
-def hanging_up(url: str, request: bytes) -> Iterator[None]:
-    """Send a request, and leave at the end of the block without reading the answer."""
-    host, port = url.removeprefix("http://").split(":")
-    with socket.create_connection((host, int(port))) as connection:
-        connection.sendall(request)
-        yield
-
-
-def raw(path: str, body: bytes, **headers: str) -> bytes:
-    """Return the bytes of a POST."""
-    named = {"Host": "localhost", "Content-Length": str(len(body)), **headers}
-    lines = [f"{name.replace('_', '-')}: {value}\r\n" for name, value in named.items()]
-    return f"POST {path} HTTP/1.1\r\n{''.join(lines)}\r\n".encode() + body
-
-
-@contextlib.contextmanager
-def commits_held_back(store: Path) -> Iterator[None]:
-    """Hold the write lock of a store until the end of the block."""
-    with contextlib.closing(sqlite3.connect(store, isolation_level=None)) as other:
-        other.execute("BEGIN IMMEDIATE")
-        yield
-        other.execute("ROLLBACK")
-
-
-def until(condition: Any, seconds: float = 5) -> None:
-    """Return when the condition holds."""
-    give_up = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < give_up
-        time.sleep(0.02)
-
-
-def test_a_waiting_claim_takes_nothing_after_its_client_has_left(tmp_path: Path) -> None:
-    with serving(tmp_path, claim_wait_seconds=60) as server:
-        claims, client = server.services.claims, server.client
-        request = raw(
-            "/api/agent/tasks/claim-next",
-            b'{"wait": true}',
-            X_AGH_Session_ID="s1",
-            X_AGH_Agent="coder",
-        )
-        with hanging_up(server.url, request):
-            until(lambda: len(claims) == 1)
-        until(lambda: len(claims) == 0)
-        client.enqueue(client.create()["id"])
-
-        assert client.agent("s2").post("/api/agent/tasks/claim-next").status_code == 200
-
-
-def test_a_claim_is_given_back_when_its_client_leaves_during_the_commit(tmp_path: Path) -> None:
-    with serving(tmp_path, claim_wait_seconds=60) as server:
-        claims, client = server.services.claims, server.client
-        run = client.enqueue(client.create()["id"])
-        request = raw(
-            "/api/agent/tasks/claim-next",
-            b'{"wait": true}',
-            X_AGH_Session_ID="s1",
-            X_AGH_Agent="coder",
-        )
-        with commits_held_back(tmp_path / "ledger.db"):
-            with hanging_up(server.url, request):
-                until(lambda: len(claims) == 1)
-            time.sleep(0.2)
-        until(lambda: len(claims) == 0)
-        path = "/api/timeline?type=task.run_released"
-        (released,) = client.ok("GET", path)["timeline"]
-
-        assert released["run"]["id"] == run["id"]
-        assert released["payload"]["reason"] == "the client went away"
-        assert client.agent("s2").post("/api/agent/tasks/claim-next").status_code == 200
 
 
 def test_a_drain_goes_on_when_its_client_has_left(tmp_path: Path) -> None:

@@ -1,0 +1,116 @@
+"""Claims that wait: who is woken, for how long, and what becomes of those whose client left."""
+
+import contextlib
+import socket
+import sqlite3
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from tests.api.live import Client, LiveServer, serving
+from tests.api.sockets import hanging_up, raw, until
+
+CLAIM_NEXT = "/api/agent/tasks/claim-next"
+NEVER = 86_400
+
+
+def asking(session: str, body: bytes = b'{"wait": true}') -> bytes:
+    """Return the bytes of a claim that waits."""
+    return raw(CLAIM_NEXT, body, X_AGH_Session_ID=session, X_AGH_Agent="coder")
+
+
+def claims_on_record(client: Client) -> list[Any]:
+    """Return the claims of the whole ledger."""
+    return list(client.ok("GET", "/api/timeline?type=task.run_claimed")["timeline"])
+
+
+def connected(server: LiveServer) -> socket.socket:
+    """Return a connection of its own."""
+    host, port = server.url.removeprefix("http://").split(":")
+    return socket.create_connection((host, int(port)))
+
+
+def test_one_run_wakes_one_of_many_waiters(tmp_path: Path) -> None:
+    with serving(tmp_path, claim_wait_seconds=60, sweep_seconds=NEVER) as server:
+        services, client = server.services, server.client
+        with contextlib.ExitStack() as stack:
+            for number in range(40):
+                waiter = stack.enter_context(connected(server))
+                waiter.sendall(asking(f"s{number}"))
+            until(lambda: len(services.claims) == 40)
+            until(lambda: not services.committer.waiting)
+            before = services.committer.metrics.commands
+            client.enqueue(client.create()["id"])
+            until(lambda: len(services.claims) == 39)
+            time.sleep(0.1)
+
+            assert services.committer.metrics.commands - before == len(("create", "run", "claim"))
+            assert len(services.claims) == 39
+        until(lambda: len(services.claims) == 0)
+
+
+def test_waiting_ends_empty_handed_after_the_longest_wait(tmp_path: Path) -> None:
+    with serving(tmp_path, claim_wait_seconds=0.3) as server:
+        begin = time.monotonic()
+        answer = server.client.agent().post(CLAIM_NEXT, {"wait": True})
+
+        assert answer.status_code == 204
+        assert time.monotonic() - begin >= 0.3
+
+
+def test_nothing_is_claimed_for_a_client_that_left_while_it_waited(tmp_path: Path) -> None:
+    with serving(tmp_path, claim_wait_seconds=60) as server:
+        claims, client = server.services.claims, server.client
+        with hanging_up(server.url, asking("s1")):
+            until(lambda: len(claims) == 1)
+        until(lambda: len(claims) == 0)
+        client.enqueue(client.create()["id"])
+
+        assert claims_on_record(client) == []
+        assert client.agent("s2").post(CLAIM_NEXT).status_code == 200
+
+
+@contextlib.contextmanager
+def commits_held_back(store: Path) -> Iterator[None]:
+    """Hold the write lock of a store until the end of the block."""
+    with contextlib.closing(sqlite3.connect(store, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        yield
+        other.execute("ROLLBACK")
+
+
+def test_nothing_is_decided_for_a_client_that_left_before(tmp_path: Path) -> None:
+    with serving(tmp_path, claim_wait_seconds=60) as server:
+        services, client = server.services, server.client
+        client.enqueue(client.create()["id"])
+        with commits_held_back(tmp_path / "ledger.db"):
+            with hanging_up(server.url, asking("s1")):
+                until(lambda: services.committer.waiting == 1)
+            time.sleep(0.2)
+        until(lambda: len(services.claims) == 0)
+
+        assert claims_on_record(client) == []
+        assert client.agent("s2").post(CLAIM_NEXT).status_code == 200
+
+
+def slow_disk(server: LiveServer, seconds: float) -> None:
+    """Let every COMMIT take so long."""
+    writer = server.services.ledger.writer.connection
+    writer.set_trace_callback(lambda sql: time.sleep(seconds) if sql == "COMMIT" else None)
+
+
+def test_a_claim_is_given_back_when_its_client_leaves_during_the_commit(tmp_path: Path) -> None:
+    with serving(tmp_path, claim_wait_seconds=60) as server:
+        services, client = server.services, server.client
+        slow_disk(server, 0.3)
+        run = client.enqueue(client.create()["id"])
+        with hanging_up(server.url, asking("s1")):
+            until(lambda: services.committer.committing)
+        until(lambda: len(services.claims) == 0)
+        path = "/api/timeline?type=task.run_released"
+        (released,) = client.ok("GET", path)["timeline"]
+
+        assert released["run"]["id"] == run["id"]
+        assert released["payload"]["reason"] == "the client went away"
+        assert client.agent("s2").post(CLAIM_NEXT).status_code == 200
