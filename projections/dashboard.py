@@ -4,12 +4,11 @@ A facet is one combination of what the dashboard filters on. Counting is by face
 costs what facets there are, however many tasks and runs are behind them.
 """
 
-from operator import add
-from typing import Final, NamedTuple, TypeAlias
+from typing import Any, Final, TypeAlias
 
 from domain.task.state import Run, Task, TaskState
 from domain.world import Change
-from projections.rows import Row, Rows, Table
+from projections.rows import Row, Rows
 from projections.schema import define
 
 TASK_STATUSES: Final = (
@@ -90,21 +89,15 @@ DASHBOARD_LATENCIES: Final = define(
 
 _MILLISECOND: Final = 1_000
 _Facet: TypeAlias = tuple[str, ...]
-_Counts: TypeAlias = tuple[int, ...]
-_TASK_COLUMN: Final = {status: place for place, status in enumerate(TASK_STATUSES)}
-_RUN_COLUMN: Final = {status: place for place, status in enumerate(RUN_STATUSES)}
-
-
-_NOTHING: Final[_Counts] = ()
-
-
-class _Counted(NamedTuple):
-    """What one run adds to its facet, and its row among the active ones."""
-
-    facet: _Facet
-    counts: _Counts
-    latencies: tuple[tuple[str, int], ...]
-    active: Row | None
+_FACETS: Final = len(_TASK_FACET)
+_TASK_COLUMN: Final = {status: _FACETS + place for place, status in enumerate(TASK_STATUSES)}
+_AWAITING: Final = _FACETS + len(TASK_STATUSES)
+_DEPENDENCY_BLOCKED: Final = _AWAITING + 1
+_NO_TASKS: Final = (0,) * (len(TASK_STATUSES) + 3)
+_RUN_COLUMN: Final = {status: len(_RUN_FACET) + place for place, status in enumerate(RUN_STATUSES)}
+_NO_RUNS: Final = (0,) * (len(RUN_STATUSES) + 4)
+_SAMPLES: Final = ((CLAIM, -4, -3), (START, -2, -1))
+"""Kind of a sample, and where a row counts and sums them."""
 
 
 class DashboardProjector:
@@ -120,16 +113,14 @@ class DashboardProjector:
         if new is None:
             return
         old = change.before if isinstance(change.before, TaskState) else None
-        before = facet_of(old.task) if old is not None and not old.task.deleted else None
-        after = facet_of(new.task) if not new.task.deleted else None
-        _move_task(old, new, before, after, rows)
-        known = old.runs if old is not None else {}
-        if before == after and known is new.runs:
+        facet = facet_of(new.task)
+        if old is not None and not new.task.deleted and facet == facet_of(old.task):
+            _move(old, new, facet, rows)
             return
-        for run_id in known.keys() | new.runs.keys():
-            was, now = known.get(run_id), new.runs.get(run_id)
-            if before != after or not _same(was, now):
-                _move_run(_counted(was, before), _counted(now, after), rows)
+        if old is not None:
+            _leave(old, rows)
+        if not new.task.deleted:
+            _enter(new, facet, rows)
 
 
 def facet_of(task: Task) -> _Facet:
@@ -144,121 +135,138 @@ def facet_of(task: Task) -> _Facet:
     )
 
 
-def _move_task(
-    old: TaskState | None,
-    new: TaskState,
-    before: _Facet | None,
-    after: _Facet | None,
-    rows: Rows,
-) -> None:
-    """Take what the task added before away, and add what it adds now."""
-    more = _NOTHING
-    if old is not None and before is not None and (before != after or _differ(old.task, new.task)):
-        more = tuple(-count for count in _task_counts(old.task))
-        if before != after:
-            _add_tasks(before, more, 0, rows)
-    if after is None:
+def _move(old: TaskState, new: TaskState, facet: _Facet, rows: Rows) -> None:
+    """Count a task differently in the facet it stays in."""
+    before = () if _alike(old.task, new.task) else _places(old.task)
+    after = _places(new.task) if before else ()
+    _count_task(facet, before, after, new.task.last_activity_at, rows)
+    if old.runs is new.runs:
         return
-    if before != after:
-        more = _task_counts(new.task)
-    elif more is not _NOTHING:
-        more = tuple(map(add, more, _task_counts(new.task)))
-    _add_tasks(after, more, new.task.last_activity_at, rows)
+    for run_id, run in new.runs.items():
+        known = old.runs.get(run_id)
+        if known is not run:
+            _move_run(known, run, facet, rows)
 
 
-def _differ(before: Task, after: Task) -> bool:
+def _leave(state: TaskState, rows: Rows) -> None:
+    facet = facet_of(state.task)
+    _count_task(facet, _places(state.task), (), 0, rows)
+    for run in state.runs.values():
+        _move_run(run, None, facet, rows)
+
+
+def _enter(state: TaskState, facet: _Facet, rows: Rows) -> None:
+    _count_task(facet, (), _places(state.task), state.task.last_activity_at, rows)
+    for run in state.runs.values():
+        _move_run(None, run, facet, rows)
+
+
+def _alike(before: Task, after: Task) -> bool:
     return (
-        before.status != after.status
-        or before.approval_state != after.approval_state
-        or before.dependencies != after.dependencies
+        before.status == after.status
+        and before.approval_state == after.approval_state
+        and before.dependencies is after.dependencies
     )
 
 
-def _task_counts(task: Task) -> _Counts:
-    counts = [0] * (len(TASK_STATUSES) + 2)
-    counts[_TASK_COLUMN[task.status]] = 1
+def _places(task: Task) -> tuple[int, ...]:
+    """Return the columns in which a task is counted."""
+    places: tuple[int, ...] = (_TASK_COLUMN[task.status],)
     if task.status == "blocked":
-        counts[-2] = int(task.approval_state == "pending")
-        counts[-1] = int(bool(task.dependencies))
-    return tuple(counts)
+        if task.approval_state == "pending":
+            places += (_AWAITING,)
+        if task.dependencies:
+            places += (_DEPENDENCY_BLOCKED,)
+    return places
 
 
-def _same(was: Run | None, now: Run | None) -> bool:
-    """Whether nothing changed that is counted, as with a heartbeat."""
-    return was is now or (
-        was is not None
-        and now is not None
-        and was.status == now.status
-        and was.claimed_at == now.claimed_at
-        and was.started_at == now.started_at
-        and was.session_id == now.session_id
-    )
+def _count_task(
+    facet: _Facet, before: tuple[int, ...], after: tuple[int, ...], activity: int, rows: Rows
+) -> None:
+    counts = list(rows.get(DASHBOARD_TASKS, facet) or (*facet, *_NO_TASKS))
+    for place in before:
+        counts[place] -= 1
+    for place in after:
+        counts[place] += 1
+    counts[-1] = max(counts[-1], activity)
+    if after or not before or any(counts[_FACETS:-1]):
+        rows.put(DASHBOARD_TASKS, tuple(counts))
+    else:
+        rows.delete(DASHBOARD_TASKS, facet)
 
 
-def _counted(run: Run | None, facet: _Facet | None) -> _Counted | None:
-    if run is None or facet is None:
-        return None
+def _move_run(was: Run | None, now: Run | None, facet: _Facet, rows: Rows) -> None:
+    """Take what a run added to a facet away, and add what it adds now."""
+    run = now or was
+    assert run is not None
     whole = (*facet, run.network_channel, run.origin.kind)
+    if was is None or now is None or was.status != now.status or _samples(was) != _samples(now):
+        _count_run(was, now, whole, rows)
+    before, after = _active(was, whole), _active(now, whole)
+    if before == after:
+        return
+    if before is not None:
+        rows.delete(DASHBOARD_ACTIVE, before[: DASHBOARD_ACTIVE.key_columns])
+    if after is not None:
+        rows.put(DASHBOARD_ACTIVE, after)
+
+
+def _count_run(was: Run | None, now: Run | None, facet: _Facet, rows: Rows) -> None:
+    counts = list(rows.get(DASHBOARD_RUNS, facet) or (*facet, *_NO_RUNS))
+    if was is not None:
+        counts[_RUN_COLUMN[was.status]] -= 1
+    if now is not None:
+        counts[_RUN_COLUMN[now.status]] += 1
+    known, found = _samples(was), _samples(now)
+    if known != found:
+        for sample, before, after in zip(_SAMPLES, known, found, strict=True):
+            if before != after:
+                _move_sample(sample, before, after, counts)
+                _move_latency((*facet, sample[0]), before, after, rows)
+    if now is not None or any(counts[len(facet) :]):
+        rows.put(DASHBOARD_RUNS, tuple(counts))
+    else:
+        rows.delete(DASHBOARD_RUNS, facet)
+
+
+def _samples(run: Run | None) -> tuple[int | None, int | None]:
+    """Return how long a run waited for its claim, and its claim for the start."""
+    if run is None or not (run.claimed_at or run.started_at):
+        return None, None
     claim = max(run.claimed_at - run.queued_at, 0) if run.claimed_at else None
     began = run.claimed_at or run.queued_at
-    start = max(run.started_at - began, 0) if run.started_at else None
-    statuses = [0] * len(RUN_STATUSES)
-    statuses[_RUN_COLUMN[run.status]] = 1
-    samples = (int(claim is not None), claim or 0, int(start is not None), start or 0)
-    latencies = tuple(
-        (kind, value // _MILLISECOND)
-        for kind, value in ((CLAIM, claim), (START, start))
-        if value is not None
-    )
-    return _Counted(whole, (*statuses, *samples), latencies, _active(run, whole))
+    return claim, max(run.started_at - began, 0) if run.started_at else None
 
 
-def _active(run: Run, facet: _Facet) -> Row | None:
-    rank = RANKS.get(run.status)
-    if rank is None:
+def _move_sample(
+    sample: tuple[str, int, int], before: int | None, after: int | None, counts: list[Any]
+) -> None:
+    _, number, total = sample
+    for value, sign in ((before, -1), (after, +1)):
+        if value is not None:
+            counts[number] += sign
+            counts[total] += sign * value
+
+
+def _move_latency(key: Row, before: int | None, after: int | None, rows: Rows) -> None:
+    for value, sign in ((before, -1), (after, +1)):
+        if value is not None:
+            latency = (*key, value // _MILLISECOND)
+            found = rows.get(DASHBOARD_LATENCIES, latency)
+            runs = (found[-1] if found else 0) + sign
+            if runs:
+                rows.put(DASHBOARD_LATENCIES, (*latency, runs))
+            else:
+                rows.delete(DASHBOARD_LATENCIES, latency)
+
+
+def _active(run: Run | None, facet: _Facet) -> Row | None:
+    """Return the row of an active run, None for any other."""
+    rank = RANKS.get(run.status) if run is not None else None
+    if run is None or rank is None:
         return None
-    at = run.queued_at if run.status == "queued" else run.last_activity_at
+    at = run.queued_at if rank == 1 else run.last_activity_at
     since = run.claimed_at or run.queued_at
     if run.status == "running":
         since = run.started_at or since
     return (*facet, rank, at, run.id, run.task_id, since, run.session_id)
-
-
-def _move_run(was: _Counted | None, now: _Counted | None, rows: Rows) -> None:
-    """Take what a run added before away, and add what it adds now."""
-    for counted, sign in ((was, -1), (now, +1)):
-        if counted is None:
-            continue
-        _add(DASHBOARD_RUNS, counted.facet, tuple(sign * c for c in counted.counts), rows)
-        for latency in counted.latencies:
-            _add(DASHBOARD_LATENCIES, (*counted.facet, *latency), (sign,), rows)
-        if counted.active is None:
-            continue
-        if sign > 0:
-            rows.put(DASHBOARD_ACTIVE, counted.active)
-        else:
-            rows.delete(DASHBOARD_ACTIVE, counted.active[: DASHBOARD_ACTIVE.key_columns])
-
-
-def _add(table: Table, key: Row, more: _Counts, rows: Rows) -> None:
-    """Add to the counters of a row; a row that counts nothing is removed."""
-    found = rows.get(table, key)
-    counts = tuple(map(add, found[len(key) :], more)) if found else more
-    if any(counts):
-        rows.put(table, (*key, *counts))
-    else:
-        rows.delete(table, key)
-
-
-def _add_tasks(facet: _Facet, more: _Counts, activity: int, rows: Rows) -> None:
-    found = rows.get(DASHBOARD_TASKS, facet)
-    if found:
-        activity = max(activity, found[-1])
-        if more is not _NOTHING:
-            more = tuple(map(add, found[len(facet) : -1], more))
-        else:
-            more = found[len(facet) : -1]
-    if any(more):
-        rows.put(DASHBOARD_TASKS, (*facet, *more, activity))
-    else:
-        rows.delete(DASHBOARD_TASKS, facet)

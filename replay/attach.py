@@ -24,7 +24,6 @@ from replay.read_models import (
     CREATE,
     Failure,
     Standing,
-    State,
     position_of,
     put_position,
     put_standing,
@@ -85,7 +84,6 @@ class Attachment:
         self._ledger = ledger
         self._clock = clock
         self._projectors = tuple(projectors)
-        self._seen: dict[str, tuple[int, State]] = {}
         self._failures: dict[str, Failure] = {}
         self.names: tuple[str, ...] = ()
 
@@ -166,12 +164,9 @@ class Attachment:
         failure = failure_of(error, self._clock(), standing.failure)
         return replace(standing, state="detached", failure=failure)
 
-    def look(self, connection: sqlite3.Connection) -> tuple[tuple[Projector, ...], bool]:
-        """Return the attached read models, and whether any tables are others than before."""
-        known = standings(connection)
-        seen = {name: (each.generation, each.state) for name, each in known.items()}
-        changed, self._seen = seen != self._seen, seen
-        return self._attached(known), changed
+    def look(self, connection: sqlite3.Connection) -> tuple[Projector, ...]:
+        """Return the attached read models."""
+        return self._attached(standings(connection))
 
     def _attached(self, known: dict[str, Standing]) -> tuple[Projector, ...]:
         attached = tuple(

@@ -47,6 +47,7 @@ class _Buffer:
         "key_names",
         "keys",
         "name",
+        "read",
         "select",
         "upsert",
         "written",
@@ -59,6 +60,7 @@ class _Buffer:
         others = ",".join(f"{name}=excluded.{name}" for name in columns[table.key_columns :])
         self.name = table.name
         self.eager = table.eager
+        self.read = table.eager
         self.keys = table.key_columns
         self.key_names = keys
         self.everything = f"SELECT {','.join(columns)} FROM {name}"
@@ -90,7 +92,8 @@ class _Buffer:
         if rows:
             connection.executemany(self.upsert, rows)
             self.written += rows
-        self.clean.update(self.dirty)
+        if self.read:
+            self.clean.update(self.dirty)
         self.dirty.clear()
 
     def change(self, key: Row, row: Row | None) -> None:
@@ -113,12 +116,12 @@ class _Buffer:
         return group
 
     def forget(self) -> None:
-        """Start the next transaction; what deciding looks up again and again is kept."""
+        """Start the next transaction; rows that are read by key again and again are kept."""
         self.dirty.clear()
         self.written = []
-        if not self.eager or len(self.clean) > _MOST_KEPT:
+        if len(self.clean) > _MOST_KEPT:
             self.clean.clear()
-        if not self.eager or len(self.groups) > _MOST_KEPT:
+        if len(self.groups) > _MOST_KEPT:
             self.groups.clear()
 
     def discard(self) -> None:
@@ -168,6 +171,7 @@ class RowBuffer:
             return buffer.dirty[key]
         if key in buffer.clean:
             return buffer.clean[key]
+        buffer.read = True
         row: Row | None = self.connection.execute(buffer.select, key).fetchone()
         buffer.clean[key] = row
         return row

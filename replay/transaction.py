@@ -73,9 +73,8 @@ class Transaction:
             self._look_around(connection)
 
     def _look_around(self, connection: sqlite3.Connection) -> None:
-        self.desk.attached, changed = self._attachment.look(connection)
-        if changed:
-            self.desk.rows.discard()
+        self.desk.attached = self._attachment.look(connection)
+        self.desk.rows.discard()
 
     def detach(self, error: ProjectorError) -> None:
         """Undo the transaction and go on without a read model."""

@@ -1,5 +1,7 @@
 """What one task's change does to others: statuses of dependents, and runs queued by themselves."""
 
+from msgspec.structs import replace
+
 from domain.events import RunCompleted, RunEnqueued, TaskStatusChanged
 from domain.recorded import Recorded
 from domain.task.channels import coordination_channel_id, foreign_holder
@@ -19,7 +21,12 @@ def status_with(plan: Plan, state: TaskState, run: Run, status: RunStatus) -> Ta
         origin=run.origin,
         queued_at=run.queued_at,
     )
-    return derive_status(state.with_run(moved), plan.task_status)
+    return derive_status(_with(state, moved), plan.task_status)
+
+
+def _with(state: TaskState, run: Run) -> TaskState:
+    """Return the state with a run put in place and the task left as it is."""
+    return replace(state, runs={**state.runs, run.id: run})
 
 
 def settle(plan: Plan, before: TaskState, cause: Recorded) -> None:
@@ -103,7 +110,7 @@ def queue_run(
         RunEnqueued(
             attempt=run.attempt,
             status="queued",
-            task_status=derive_status(state.with_run(run), plan.task_status),
+            task_status=derive_status(_with(state, run), plan.task_status),
             network_channel=network_channel,
             coordination_channel_id=coordination_channel_id(
                 plan, state.task, run_id, network_channel

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
-from msgspec.structs import replace
+from msgspec.structs import force_setattr, replace
 
 from domain import events as e
 from domain.recorded import Recorded
@@ -16,15 +16,14 @@ def evolve_task(state: TaskState | None, recorded: Recorded) -> TaskState:
     if state is None:
         return _created(recorded)
     changed = _EVOLVE[type(recorded.fact)](state, recorded, recorded.fact)
-    return replace(
-        changed,
-        version=recorded.originator_version,
-        task=replace(
-            changed.task,
-            latest_event_seq=recorded.sequence,
-            last_activity_at=max(changed.task.last_activity_at, recorded.occurred_at),
-        ),
-    )
+    if changed.task is state.task:
+        changed = replace(changed, task=replace(changed.task))
+    # State and task were made just now and nobody else has seen them, so no further copy is due.
+    force_setattr(changed, "version", recorded.originator_version)
+    force_setattr(changed.task, "latest_event_seq", recorded.sequence)
+    if changed.task.last_activity_at < recorded.occurred_at:
+        force_setattr(changed.task, "last_activity_at", recorded.occurred_at)
+    return changed
 
 
 def _created(recorded: Recorded) -> TaskState:

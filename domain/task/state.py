@@ -145,7 +145,10 @@ class TaskState(Struct, frozen=True, kw_only=True):
     @property
     def open_run(self) -> Run | None:
         """The one run that has not ended, if any."""
-        return next((run for run in self.runs.values() if run.is_open), None)
+        for run in self.runs.values():
+            if run.status not in TERMINAL_RUN:
+                return run
+        return None
 
     @property
     def next_attempt(self) -> int:
