@@ -4,11 +4,13 @@ from typing import Annotated, TypeAlias
 
 import msgspec
 
-from api.parsing import Body, SignedInt64, no_json, one_of
+from api.parsing import Body, SignedInt64, between, items_of, no_json, one_of
 from domain.values import (
+    MAX_CLAIMS,
     ApprovalPolicy,
     DependencyKind,
     Json,
+    LeaseAction,
     OwnerKind,
     Priority,
     Scope,
@@ -157,6 +159,32 @@ class ClaimNextAgentTaskRequest(Body, frozen=True, kw_only=True):
     idempotency_key: Text = None
 
 
+class ClaimAgentTasksRequest(ClaimNextAgentTaskRequest, frozen=True, kw_only=True):
+    """What the session can take, and how many runs at most; one when absent."""
+
+    max_claims: Annotated[SignedInt64, between(1, MAX_CLAIMS)] | None = None
+
+
+class ReportItem(Body, frozen=True, kw_only=True):
+    """What the holder of a lease says about its run; which members count depends on the action."""
+
+    REQUIRED = ("run_id", "action")
+    run_id: Text = None
+    action: Annotated[str, one_of(LeaseAction)] | None = None
+    lease_seconds: SignedInt64 | None = None
+    result: Raw = msgspec.field(default_factory=no_json)
+    error: Text = None
+    metadata: Raw = msgspec.field(default_factory=no_json)
+    reason: Text = None
+
+
+class ReportAgentTaskRunsRequest(Body, frozen=True, kw_only=True):
+    """Reports on leases; each is read and decided by itself."""
+
+    REQUIRED = ("items",)
+    items: Annotated[tuple[Json, ...], items_of(ReportItem, 1, MAX_CLAIMS)] | None = None
+
+
 class HeartbeatAgentTaskRunRequest(Body, frozen=True, kw_only=True):
     """For how long to extend the lease."""
 
@@ -172,7 +200,7 @@ class DrainSchedulerRequest(Body, frozen=True, kw_only=True):
 
 
 class RegisterSessionRequest(Body, frozen=True, kw_only=True):
-    """An agent session; `workspace` is an id, a name or a path."""
+    """An agent session; `workspace` is an id, a name or a path, `concurrency` 1 when absent."""
 
     REQUIRED = ("agent_name",)
     agent_name: Text = None
@@ -180,6 +208,7 @@ class RegisterSessionRequest(Body, frozen=True, kw_only=True):
     channel: Text = None
     name: Text = None
     capabilities: tuple[str, ...] | None = None
+    concurrency: Annotated[SignedInt64, between(1, MAX_CLAIMS)] | None = None
 
 
 class RegisterWorkspaceRequest(Body, frozen=True, kw_only=True):

@@ -1,6 +1,6 @@
 """One request on its way through an operation: its body, parameters, caller and context."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import msgspec
@@ -11,7 +11,7 @@ from api.identity import Caller
 from api.operations import Operation
 from api.parsing import MAX_BODY, Body, BodyReader, Query, QueryReader
 from domain.commands import Command
-from domain.errors import PermissionDeniedError, ValidationError
+from domain.errors import DomainError, PermissionDeniedError, ValidationError
 from domain.world import Context
 
 if TYPE_CHECKING:
@@ -121,6 +121,10 @@ class Call:
         With `gone` it raises AbandonedError when that says so before the command is decided.
         """
         return await self.services.committer.submit(command, self.context(), gone=gone)
+
+    async def submit_together(self, commands: Iterable[Command]) -> "list[Outcome | DomainError]":
+        """Return what each of at least one command came to; what was accepted is one commit."""
+        return await self.services.committer.submit_together(commands, self.context())
 
     def reply(self, reply: msgspec.Struct, *, replayed: bool = False) -> Answer:
         """Return the answer of a success."""

@@ -63,6 +63,7 @@ class ErrorBody(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 _encode: Final = msgspec.json.Encoder().encode
+_decode: Final = msgspec.json.Decoder(ErrorBody).decode
 
 
 def status_of(error: DomainError, listed: tuple[int, ...]) -> int:
@@ -83,6 +84,11 @@ def error_body(status: int, text: str, diagnostic: Diagnostic | None = None) -> 
     if status >= MASKED_FROM:
         text, diagnostic = phrase_of(status), diagnostic if _is_identity(diagnostic) else None
     return redact(_encode(ErrorBody(error=text, diagnostic=diagnostic)))
+
+
+def error_of(status: int, error: DomainError) -> ErrorBody:
+    """Return what a refusal says inside another answer."""
+    return _decode(error_body(status, error.text, error.diagnostic))
 
 
 def _is_identity(diagnostic: Diagnostic | None) -> bool:

@@ -51,8 +51,9 @@ class Schemas:
 
     def _schema(self, info: inspect.Type) -> dict[str, Any]:
         match info:
-            case inspect.Metadata(type=inner, extra_json_schema=extra):
-                return {**self._schema(inner), **(extra or {})}
+            case inspect.Metadata(type=inner, extra_json_schema=schema, extra=extra):
+                items = {"items": self.of(extra["items"])} if extra else {}
+                return {**self._schema(inner), **items, **(schema or {})}
             case inspect.StructType(cls=cls):
                 return self._reference(cls, info)
             case inspect.UnionType(types=types):

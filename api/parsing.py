@@ -120,6 +120,17 @@ def one_of(kinds: Any) -> Any:
     return msgspec.Meta(extra_json_schema={"enum": list(arguments_of(kinds))})
 
 
+def between(least: int, most: int) -> Any:
+    """Return metadata documenting the bounds of a number that deciding checks."""
+    return msgspec.Meta(extra_json_schema={"minimum": least, "maximum": most})
+
+
+def items_of(kind: type[Struct], least: int, most: int) -> Any:
+    """Return metadata documenting a list of values that are each read by themselves."""
+    bounds = {"minItems": least, "maxItems": most}
+    return msgspec.Meta(extra={"items": kind}, extra_json_schema=bounds)
+
+
 Reader = Callable[[list[str], str], Any]
 
 

@@ -2,6 +2,7 @@
 
 from msgspec import Struct
 
+from api.errors import ErrorBody
 from projections.wire import (
     CoordinationChannel,
     DateTime,
@@ -113,6 +114,30 @@ class ClaimNextAgentTaskResponse(Struct, frozen=True):
     """A claim."""
 
     claim: AgentClaim
+
+
+class ClaimAgentTasksResponse(Struct, frozen=True):
+    """Claims, the best first."""
+
+    claims: tuple[AgentClaim, ...]
+
+
+class ReportResult(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What one report came to: the status it would have been answered with by itself."""
+
+    run_id: str
+    action: str
+    ok: bool
+    status: int
+    replayed: bool = False
+    lease: RunLease | None = None
+    error: ErrorBody | None = None
+
+
+class ReportAgentTaskRunsResponse(Struct, frozen=True):
+    """What each report came to, in the order in which they were sent."""
+
+    results: tuple[ReportResult, ...]
 
 
 class LeaseResponse(Struct, frozen=True):

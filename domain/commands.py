@@ -173,11 +173,8 @@ class CancelRun(Command, frozen=True, kw_only=True):
     metadata: Json = NO_JSON
 
 
-class ClaimNext(Command, frozen=True, kw_only=True):
-    """Claim the best waiting run under a lease (agents).
-
-    `claim_token_hash` is made at the edge from a fresh token that nobody keeps.
-    """
+class Claim(Command, frozen=True, kw_only=True):
+    """What a session says that claims under a lease (agents)."""
 
     session_id: str
     agent_name: str
@@ -186,7 +183,21 @@ class ClaimNext(Command, frozen=True, kw_only=True):
     capabilities: tuple[str, ...] = ()
     priority_min: int = 0
     lease_seconds: int = 0
+
+
+class ClaimNext(Claim, frozen=True, kw_only=True):
+    """Claim the best waiting run.
+
+    `claim_token_hash` is made at the edge from a fresh token that nobody keeps.
+    """
+
     claim_token_hash: str = ""
+
+
+class ClaimSeveral(Claim, frozen=True, kw_only=True):
+    """Claim the best waiting runs, at most one for each claim token hash."""
+
+    claim_token_hashes: tuple[str, ...]
 
 
 class LeaseCommand(Command, frozen=True, kw_only=True):
@@ -265,6 +276,7 @@ class RegisterSession(Command, frozen=True, kw_only=True):
     channel: str = ""
     name: str = ""
     capabilities: tuple[str, ...] = ()
+    concurrency: int = 1
 
 
 class StopSession(Command, frozen=True, kw_only=True):

@@ -5,7 +5,7 @@ from typing import Any
 
 from domain import commands as c
 from domain import operations, session, starvation, triage
-from domain.task import creation, dependencies, execution, leases, lifecycle, runs
+from domain.task import claims, creation, dependencies, execution, leases, lifecycle, runs
 from domain.world import Plan
 
 _DECIDE: dict[type[c.Command], Callable[[Any, Plan], c.Reply]] = {
@@ -28,7 +28,8 @@ _DECIDE: dict[type[c.Command], Callable[[Any, Plan], c.Reply]] = {
     c.CompleteRun: runs.complete_run,
     c.FailRun: runs.fail_run,
     c.CancelRun: runs.cancel_run,
-    c.ClaimNext: leases.claim_next,
+    c.ClaimNext: claims.claim_next,
+    c.ClaimSeveral: claims.claim_several,
     c.Heartbeat: leases.heartbeat,
     c.CompleteLease: leases.complete_lease,
     c.FailLease: leases.fail_lease,

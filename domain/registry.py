@@ -20,7 +20,10 @@ class SchedulerState(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class SessionState(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """An agent session; a declared one may offer only its registered capabilities."""
+    """An agent session, which holds at most `concurrency` leases.
+
+    A declared one may offer only its registered capabilities.
+    """
 
     id: str
     agent_name: str
@@ -30,6 +33,7 @@ class SessionState(Struct, frozen=True, kw_only=True, omit_defaults=True):
     name: str = ""
     capabilities: tuple[str, ...] = ()
     declared: bool = False
+    concurrency: int = 1
     created_at: Instant = 0
     updated_at: Instant = 0
     version: int = 0
@@ -102,6 +106,7 @@ def evolve_session(state: SessionState | None, recorded: Recorded) -> SessionSta
             name=fact.name,
             capabilities=fact.capabilities,
             declared=fact.declared,
+            concurrency=fact.concurrency,
             created_at=state.created_at if state else now,
             updated_at=now,
             version=version,

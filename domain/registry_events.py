@@ -59,6 +59,7 @@ class SessionRegistered(Fact, frozen=True, kw_only=True):
     name: str = ""
     capabilities: tuple[str, ...] = ()
     declared: bool = False
+    concurrency: int = 1
 
 
 class SessionStopped(Fact, frozen=True, kw_only=True):

@@ -1,8 +1,11 @@
 """Agent sessions: registration, and whether a caller is who it says (task API, identity)."""
 
+from msgspec.structs import replace
+
 from domain import fields
-from domain.commands import ClaimNext, RegisterSession, Reply, StopSession
+from domain.commands import Claim, RegisterSession, Reply, StopSession
 from domain.errors import (
+    ActiveLeaseError,
     IdentityError,
     PermissionDeniedError,
     SessionNotFoundError,
@@ -11,7 +14,8 @@ from domain.errors import (
 from domain.events import SessionRegistered, SessionStopped
 from domain.recorded import session_stream
 from domain.registry import SessionState
-from domain.values import ID_BYTES
+from domain.task.leases import active_leases
+from domain.values import ID_BYTES, MAX_CLAIMS
 from domain.world import Plan
 
 
@@ -40,11 +44,17 @@ def verify_session(
     return state
 
 
-def claiming_session(command: ClaimNext, plan: Plan, offered: tuple[str, ...]) -> SessionState:
-    """Return the claiming session, registering an unknown one unless sessions are strict."""
+def claiming_session(
+    command: Claim, plan: Plan, offered: tuple[str, ...], most: int
+) -> SessionState:
+    """Return the claiming session, which asks for up to `most` leases.
+
+    An unknown one is registered unless sessions are strict; one that nobody registered but itself
+    may ask for more leases later.
+    """
     known = plan.session(command.session_id)
     if known is None and not plan.policy.strict_sessions:
-        return _register_claimer(command, plan, offered)
+        return _register_claimer(command, plan, offered, most)
     session = verify_session(
         known, command.session_id, command.agent_name, command.header_workspace_id
     )
@@ -56,10 +66,14 @@ def claiming_session(command: ClaimNext, plan: Plan, offered: tuple[str, ...]) -
     if session.declared and missing:
         message = f'session "{session.id}" is not registered for capability "{missing[0]}"'
         raise PermissionDeniedError(message)
+    if most > session.concurrency and not session.declared:
+        return _registered(plan, replace(session, concurrency=most))
     return session
 
 
-def _register_claimer(command: ClaimNext, plan: Plan, offered: tuple[str, ...]) -> SessionState:
+def _register_claimer(
+    command: Claim, plan: Plan, offered: tuple[str, ...], most: int
+) -> SessionState:
     asked = command.header_workspace_id or command.workspace_id.strip()
     if {command.header_workspace_id, command.workspace_id.strip()} - {"", asked}:
         message = f'session "{command.session_id}" may not claim in another workspace'
@@ -71,14 +85,27 @@ def _register_claimer(command: ClaimNext, plan: Plan, offered: tuple[str, ...]) 
             f'workspace "{asked}" is not registered',
             "register the workspace, or send its id",
         )
-    fact = SessionRegistered(
-        session_id=fields.identifier(command.session_id, "session_id"),
+    claimer = SessionState(
+        id=fields.identifier(command.session_id, "session_id"),
         agent_name=fields.identifier(command.agent_name, "agent_name"),
         workspace_id=workspace_id,
         capabilities=offered,
+        concurrency=most,
     )
-    plan.emit(session_stream(command.session_id), fact)
-    registered = plan.session(command.session_id)
+    return _registered(plan, claimer)
+
+
+def _registered(plan: Plan, claimer: SessionState) -> SessionState:
+    """Note the registration of a session that claims, and return the session."""
+    fact = SessionRegistered(
+        session_id=claimer.id,
+        agent_name=claimer.agent_name,
+        workspace_id=claimer.workspace_id,
+        capabilities=claimer.capabilities,
+        concurrency=claimer.concurrency,
+    )
+    plan.emit(session_stream(claimer.id), fact)
+    registered = plan.session(claimer.id)
     assert registered is not None
     return registered
 
@@ -94,6 +121,8 @@ def register_session(command: RegisterSession, plan: Plan) -> Reply:
     before = plan.session(session_id)
     for reached in (workspace_id, before.workspace_id if before else workspace_id):
         plan.check_reach(reached, f'session "{session_id}"')
+    concurrency = fields.at_least_one(command.concurrency, "session.concurrency", MAX_CLAIMS)
+    _keep_leases(plan, before, concurrency)
     fact = SessionRegistered(
         session_id=session_id,
         agent_name=agent_name,
@@ -102,9 +131,20 @@ def register_session(command: RegisterSession, plan: Plan) -> Reply:
         name=fields.identifier(command.name, "session.name"),
         capabilities=fields.capabilities(command.capabilities, "session.capabilities"),
         declared=True,
+        concurrency=concurrency,
     )
     plan.emit(session_stream(session_id), fact)
     return Reply(session_id=session_id)
+
+
+def _keep_leases(plan: Plan, session: SessionState | None, concurrency: int) -> None:
+    """Raise ActiveLeaseError when the session holds more leases than it shall hold at most."""
+    if session is None or concurrency >= session.concurrency:
+        return
+    held = active_leases(plan, session.id)
+    if held > concurrency:
+        message = f'session "{session.id}" holds {held}; session.concurrency must not be less'
+        raise ActiveLeaseError(message)
 
 
 def stop_session(command: StopSession, plan: Plan) -> Reply:

@@ -42,6 +42,7 @@ RunStatus = Literal[
 ]
 DependencyKind = Literal["blocks"]
 TriageAction = Literal["read", "archive", "dismiss"]
+LeaseAction = Literal["heartbeat", "complete", "fail", "release"]
 
 TERMINAL_TASK: Final[frozenset[str]] = frozenset({"completed", "failed", "canceled"})
 TERMINAL_RUN: Final[frozenset[str]] = frozenset({"completed", "failed", "canceled"})
@@ -60,6 +61,8 @@ TEXT_BYTES: Final = 65_536
 ID_BYTES: Final = 1_024
 DEFAULT_LEASE_SECONDS: Final = 300
 MAX_LEASE_SECONDS: Final = 86_400
+MAX_CLAIMS: Final = 100
+"""How many leases a session may hold at most, and how many reports may come together."""
 
 
 class Actor(Struct, frozen=True):

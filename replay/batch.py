@@ -96,12 +96,13 @@ class Job:
     """
 
     __slots__ = ("command", "context", "error", "future", "gone", "outcome")
+    size = 1
 
     def __init__(
         self,
         command: Command,
         context: ContextSource,
-        future: asyncio.Future[Outcome] | None = None,
+        future: asyncio.Future[Outcome | None] | None = None,
         gone: Callable[[], bool] | None = None,
     ) -> None:
         self.command = command
@@ -119,6 +120,13 @@ class Job:
             self.future.set_exception(AbandonedError())
         return self.future.done()
 
+    def result(self) -> Outcome | DomainError:
+        """Return the outcome or the refusal of a settled job."""
+        if isinstance(self.error, DomainError):
+            return self.error
+        assert self.outcome is not None
+        return self.outcome
+
     def settle(self) -> None:
         """Wake the caller with the outcome or the error, unless it went away."""
         future = self.future
@@ -131,6 +139,35 @@ class Job:
             future.set_exception(self.error)
         elif self.outcome is not None:
             future.set_result(self.outcome)
+
+
+class Parcel(Job):
+    """Commands of one caller, decided one after the other; what they come to is one commit.
+
+    The parts hold their own outcomes and refusals; `error` is for what befell all of them.
+    """
+
+    __slots__ = ("parts",)
+
+    def __init__(
+        self,
+        commands: Iterable[Command],
+        context: Context,
+        future: asyncio.Future[Outcome | None] | None,
+    ) -> None:
+        self.parts = [Job(command, context) for command in commands]
+        super().__init__(self.parts[0].command, context, future)
+
+    @property
+    def size(self) -> int:  # type: ignore[override]
+        """How many commands there are."""
+        return len(self.parts)
+
+    def settle(self) -> None:
+        """Wake the caller, who looks at the parts."""
+        if self.error is None and self.future is not None and not self.future.done():
+            self.future.set_result(None)
+        super().settle()
 
 
 class Desk:
@@ -176,12 +213,16 @@ class Desk:
         return self._seen[stream]
 
     def run(self, job: Job) -> None:
-        """Decide a command; a refusal is noted and leaves nothing behind.
+        """Decide a command, or those of a parcel; a refusal is noted and leaves nothing behind.
 
         Raises ProjectorError, or what a read model of deciding or the store raises; then the
         transaction has to be rolled back.
         """
         job.outcome = job.error = None
+        if isinstance(job, Parcel):
+            for part in job.parts:
+                self.run(part)
+            return
         context = job.context if isinstance(job.context, Context) else job.context()
         recorded_at = max(self.recorded_at, self.clock())
         plan = Plan(self._world, context, head=self.head, recorded_at=recorded_at)

@@ -14,6 +14,8 @@ from contextlib import suppress
 from typing import Final, TypeAlias
 
 from domain.commands import Command
+from domain.errors import DomainError
+from domain.world import Context
 from replay.batch import (
     Clock,
     Commit,
@@ -22,6 +24,7 @@ from replay.batch import (
     Desk,
     Job,
     Outcome,
+    Parcel,
     Projector,
     ProjectorError,
     WorldFactory,
@@ -148,7 +151,25 @@ class Committer:
         self._queue.append(job)
         self._schedule(loop)
         assert job.future is not None
-        return await job.future
+        await job.future
+        assert job.outcome is not None
+        return job.outcome
+
+    async def submit_together(
+        self, commands: Iterable[Command], context: Context
+    ) -> list[Outcome | DomainError]:
+        """Return what each of at least one command came to, once all of it is durable.
+
+        A refusal hurts its own command only. Raises StoreUnavailableError as `submit` does.
+        """
+        self._require_open()
+        loop = asyncio.get_running_loop()
+        parcel = Parcel(commands, context, loop.create_future())
+        self._queue.append(parcel)
+        self._schedule(loop)
+        assert parcel.future is not None
+        await parcel.future
+        return [part.result() for part in parcel.parts]
 
     def execute(self, command: Command, context: ContextSource) -> Outcome:
         """Return the outcome of a batch of one, without an event loop; raises as `submit` does."""
@@ -206,10 +227,12 @@ class Committer:
 
     def _take(self) -> list[Job]:
         jobs: list[Job] = []
-        while self._queue and len(jobs) < MAX_BATCH:
+        size = 0
+        while self._queue and size < MAX_BATCH:
             job = self._queue.popleft()
             if not job.abandoned():
                 jobs.append(job)
+                size += job.size
         return jobs
 
     def _go_on(self) -> None:
@@ -340,8 +363,8 @@ class Committer:
     def _settle(self, jobs: list[Job]) -> None:
         metrics = self.metrics
         metrics.batches += 1
-        metrics.commands += len(jobs)
         for job in jobs:
+            metrics.commands += job.size
             if job.error is not None:
                 metrics.refusals += 1
             job.settle()

@@ -14,6 +14,7 @@ SESSION_COLUMNS: tuple[output.Column, ...] = (
     ("WORKSPACE", ("workspace_id",)),
     ("CHANNEL", ("channel",)),
     ("CAPABILITIES", ("capabilities",)),
+    ("LEASES", ("concurrency",)),
     ("UPDATED", ("updated_at",)),
 )
 WORKSPACE_COLUMNS: tuple[output.Column, ...] = (
@@ -51,6 +52,7 @@ def session() -> None:
 @option("--channel", default="", help="Only runs of this channel.")
 @option("--name", default="", help="A label for people.")
 @option("--capability", "capabilities", multiple=True, help="What it may offer; may be repeated.")
+@option("--concurrency", type=click.IntRange(1, 100), help="Leases it may hold at the same time.")
 @remote
 def put_session(
     server: Remote, session_id: str, capabilities: tuple[str, ...], **body: JsonValue

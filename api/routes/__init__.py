@@ -5,6 +5,7 @@ from typing import Final
 from api.operations import Operation
 from api.routes import (
     agent,
+    claims,
     feed,
     inspect,
     observe,
@@ -22,6 +23,7 @@ OPERATIONS: Final[tuple[Operation, ...]] = (
     *tasks.OPERATIONS,
     *task_reads.OPERATIONS,
     *runs.OPERATIONS,
+    *claims.OPERATIONS,
     *agent.OPERATIONS,
     *triage.OPERATIONS,
     *observe.OPERATIONS,

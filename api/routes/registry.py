@@ -25,6 +25,7 @@ async def put_session(call: Call) -> Answer:
         channel=body.channel or "",
         name=body.name or "",
         capabilities=body.capabilities or (),
+        concurrency=1 if body.concurrency is None else body.concurrency,
     )
     await call.submit(command)
     return await get_session(call)

@@ -1,10 +1,9 @@
-"""Claiming under a lease, and what only the holder may do (task API, leases)."""
+"""What only the holder of a lease may do, and how leases run out (task API, leases)."""
 
 import hashlib
 
 from domain import fields
 from domain.commands import (
-    ClaimNext,
     CompleteLease,
     ExpireLeases,
     FailLease,
@@ -13,13 +12,8 @@ from domain.commands import (
     ReleaseLease,
     Reply,
 )
-from domain.errors import (
-    ActiveLeaseError,
-    LeaseRejectedError,
-    ValidationError,
-)
+from domain.errors import LeaseRejectedError
 from domain.events import (
-    RunClaimed,
     RunLeaseExpired,
     RunLeaseExtended,
     RunNeedsAttention,
@@ -27,95 +21,40 @@ from domain.events import (
 )
 from domain.instants import SECOND
 from domain.recorded import Recorded
-from domain.registry import SessionState
-from domain.session import claiming_session
 from domain.task.cascade import settle, status_with
 from domain.task.outcomes import end_badly, end_well
 from domain.task.state import Run, TaskState
-from domain.values import PAYLOAD_BYTES, Actor, Json
-from domain.world import ClaimQuery, Plan
+from domain.values import PAYLOAD_BYTES, Json
+from domain.world import Plan
 
 _ALL_LEASES = 1_000_000
 
 
-def claim_next(command: ClaimNext, plan: Plan) -> Reply:
-    """Claim the best run this session may have; a reply without a run when there is none.
-
-    Raises ActiveLeaseError while the session holds another run, PermissionDeniedError for another
-    workspace or capabilities it is not registered for.
-    """
-    offered = fields.capabilities(command.capabilities, "claim_next.required_capabilities")
-    if command.priority_min < 0:
-        message = f"claim_next.priority_min must not be negative: {command.priority_min}"
-        raise ValidationError(message)
-    seconds = fields.lease_seconds(command.lease_seconds, plan.policy.default_lease_seconds)
-    session = claiming_session(command, plan, offered)
-    plan.check_reach(session.workspace_id, f'session "{session.id}"')
-    nothing = Reply(session_id=session.id)
-    held = _leases(plan, session.id)
-    if held:
-        message = f'session "{session.id}" already owns an active task-run lease'
-        raise ActiveLeaseError(message)
-    if plan.scheduler().paused:
-        return nothing
-    found = _first_claimable(plan, session, command)
-    if found is None:
-        return nothing
-    state, run = found
-    plan.emit_task(
-        state.id,
-        RunClaimed(
-            status="claimed",
-            task_status=status_with(plan, state, run, "claimed"),
-            claimed_by=Actor("agent_session", session.id),
-            claim_token_hash=command.claim_token_hash,
-            lease_until=plan.now + seconds * SECOND,
-            session_id=session.id,
-        ),
-        run.id,
-    )
-    return Reply(task_id=state.id, run_id=run.id, session_id=session.id)
-
-
-def _first_claimable(
-    plan: Plan, session: SessionState, command: ClaimNext
-) -> tuple[TaskState, Run] | None:
-    query = ClaimQuery(
-        workspace_id=session.workspace_id,
-        agent_name=session.agent_name,
-        session_id=session.id,
-        channel=session.channel,
-        priority_min=command.priority_min,
-    )
-    for task_id, run_id in plan.world.claimable_runs(query):
-        state = plan.existing_task(task_id)
-        if state.runs[run_id].status == "queued":
-            return state, state.runs[run_id]
-    return None
-
-
-def _leases(plan: Plan, session_id: str) -> list[tuple[TaskState, Run]]:
-    """Return the runs the session holds under a lease that has not run out."""
-    held = []
+def active_leases(plan: Plan, session_id: str) -> int:
+    """Return how many leases of the session have not run out."""
+    held = 0
     for task_id, run_id in plan.world.runs_of_session(session_id):
-        state = plan.existing_task(task_id)
-        if state.runs[run_id].leased_at(plan.now):
-            held.append((state, state.runs[run_id]))
+        held += plan.existing_task(task_id).runs[run_id].leased_at(plan.now)
     return held
 
 
 def _held(command: LeaseCommand, plan: Plan) -> tuple[TaskState, Run]:
     """Return the run if the session holds it; raises LeaseRejectedError saying what it holds."""
-    leases = _leases(plan, command.session_id)
-    if len(leases) > 1:
-        raise LeaseRejectedError(
-            "AUTONOMY_LEASE_ALREADY_HELD",
-            f'session "{command.session_id}" holds {len(leases)} active leases, expected one',
-        )
-    for state, run in leases:
-        if run.id == command.run_id:
-            return plan.require_task(state.id), run
-    raise _rejection(command, plan, bool(leases))
+    session_id = command.session_id
+    session = plan.session(session_id)
+    if session is None or session.concurrency == 1:
+        leases = active_leases(plan, session_id)
+        if leases > 1:
+            raise LeaseRejectedError(
+                "AUTONOMY_LEASE_ALREADY_HELD",
+                f'session "{session_id}" holds {leases} active leases, expected one',
+            )
+    task_id = plan.world.task_of_run(command.run_id)
+    if task_id is not None:
+        run = plan.existing_task(task_id).runs[command.run_id]
+        if run.session_id == session_id and run.leased_at(plan.now):
+            return plan.require_task(task_id), run
+    raise _rejection(command, plan, active_leases(plan, session_id) > 0)
 
 
 def _rejection(command: LeaseCommand, plan: Plan, holds_other: bool) -> LeaseRejectedError:

@@ -18,6 +18,7 @@ class Session(Struct, frozen=True, kw_only=True, omit_defaults=True):
     name: str = ""
     capabilities: tuple[str, ...] = ()
     declared: bool = False
+    concurrency: int
     created_at: DateTime
     updated_at: DateTime
 
@@ -55,6 +56,7 @@ def session_view(session: SessionState) -> Session:
         name=session.name,
         capabilities=session.capabilities,
         declared=session.declared,
+        concurrency=session.concurrency,
         created_at=date_time(session.created_at),
         updated_at=date_time(session.updated_at),
     )

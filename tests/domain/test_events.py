@@ -16,7 +16,7 @@ from domain import (
     run_events,
     task_events,
 )
-from domain.commands import Command, Execution, LeaseCommand
+from domain.commands import Claim, Command, Execution, LeaseCommand
 from domain.decide import COMMANDS
 from domain.events import FACT_BY_TYPE, FACTS, Fact
 from domain.recorded import Recorded, session_stream, task_stream, workspace_stream
@@ -61,7 +61,7 @@ def test_task_streams_hold_exactly_the_facts_named_after_tasks() -> None:
 
 
 def test_every_command_has_a_decision() -> None:
-    assert set(_classes(commands, Command)) - {Execution, LeaseCommand} == COMMANDS
+    assert set(_classes(commands, Command)) - {Claim, Execution, LeaseCommand} == COMMANDS
 
 
 def test_private_members_exist() -> None:
@@ -146,7 +146,7 @@ EVENT_TABLE: dict[str, tuple[set[str], set[str]]] = {
     "scheduler.drain_started": ({"timeout_seconds", "active_claims"}, {"reason"}),
     "scheduler.drain_completed": ({"completed", "remaining_claims"}, {"timed_out"}),
     "session.registered": (
-        {"session_id", "agent_name"},
+        {"session_id", "agent_name", "concurrency"},
         {"workspace_id", "channel", "name", "capabilities", "declared"},
     ),
     "session.stopped": ({"session_id"}, set()),

@@ -6,6 +6,7 @@ from typing import Any, TypeAlias
 from hypothesis import given as for_all
 from hypothesis import settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from domain import commands as c
 from domain.commands import Command
@@ -40,6 +41,14 @@ owners = st.none() | st.builds(
     kind=st.sampled_from(["pool", "agent_session", "human", "x"]),
     ref=st.sampled_from(["coder", "s1", ""]),
 )
+a_claim: dict[str, Any] = {
+    "session_id": session_ids,
+    "agent_name": st.sampled_from(["coder", "coder", "tester"]),
+    "workspace_id": workspaces,
+    "capabilities": capabilities,
+    "priority_min": st.sampled_from([0, 0, 20, -1]),
+    "lease_seconds": st.sampled_from([0, 1, 100, -1]),
+}
 a_run: dict[str, Any] = {"run_id": run_ids}
 a_lease: dict[str, Any] = {"run_id": run_ids, "session_id": session_ids}
 
@@ -87,15 +96,8 @@ BUILDERS: dict[type[Command], dict[str, Any]] = {
     c.CompleteRun: {**a_run, "result": bodies},
     c.FailRun: {**a_run, "error": texts, "metadata": bodies},
     c.CancelRun: {**a_run, "reason": texts},
-    c.ClaimNext: {
-        "session_id": session_ids,
-        "agent_name": st.sampled_from(["coder", "coder", "tester"]),
-        "workspace_id": workspaces,
-        "capabilities": capabilities,
-        "priority_min": st.sampled_from([0, 0, 20, -1]),
-        "lease_seconds": st.sampled_from([0, 1, 100, -1]),
-        "claim_token_hash": st.just("sha256:token"),
-    },
+    c.ClaimNext: a_claim,
+    c.ClaimSeveral: {**a_claim, "claim_token_hashes": st.sampled_from([("1",), ("1", "2", "3")])},
     c.Heartbeat: {**a_lease, "lease_seconds": st.sampled_from([0, 1, -1])},
     c.CompleteLease: {**a_lease, "result": bodies},
     c.FailLease: {**a_lease, "error": texts},
@@ -111,6 +113,7 @@ BUILDERS: dict[type[Command], dict[str, Any]] = {
         "workspace": workspaces,
         "channel": channels,
         "capabilities": capabilities,
+        "concurrency": st.sampled_from([1, 1, 2, 0]),
     },
     c.StopSession: {"session_id": session_ids},
     c.RegisterWorkspace: {
@@ -184,14 +187,13 @@ def told(script: Script, *, checked: bool) -> Spec:
 
 
 def _own_token(command: Command, now: int) -> Command:
+    token = f"sha256:{now}"
     if isinstance(command, c.ClaimNext):
-        token = f"sha256:{command.session_id}@{now}"
-        return c.ClaimNext(**{**_members(command), "claim_token_hash": token})
+        return replace(command, claim_token_hash=f"{token}@{command.session_id}")
+    if isinstance(command, c.ClaimSeveral):
+        made = (f"{token}@{command.session_id}.{n}" for n in command.claim_token_hashes)
+        return replace(command, claim_token_hashes=tuple(made))
     return command
-
-
-def _members(command: Command) -> dict[str, Any]:
-    return {name: getattr(command, name) for name in command.__struct_fields__}
 
 
 def _origin(actor: Actor) -> Origin:

@@ -42,6 +42,7 @@ def test_a_session_is_found_with_all_it_registered(ledger: Ledger) -> None:
         "channel": "room",
         "name": "Ann's",
         "capabilities": ["go"],
+        "concurrency": 1,
         "created_at": "2026-05-03T03:09:38Z",
         "updated_at": "2026-05-03T03:09:38Z",
     }

@@ -203,7 +203,11 @@ def test_a_frame_of_no_task_has_no_task(ledger: Ledger) -> None:
     found = msgspec.json.decode(frame(ledger.session("session-1")))
 
     assert found.keys().isdisjoint({"task", "run"})
-    assert found["payload"] == {"session_id": "session-1", "agent_name": "coder"}
+    assert found["payload"] == {
+        "session_id": "session-1",
+        "agent_name": "coder",
+        "concurrency": 1,
+    }
 
 
 def test_an_empty_payload_is_left_out(ledger: Ledger) -> None:

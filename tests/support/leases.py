@@ -32,11 +32,14 @@ class _Checker:
         self.holds: dict[str, Hold] = {}
         self.open: dict[str, str] = {}
         self.tokens: set[str] = set()
+        self.most: dict[str, int] = {}
 
     def take(self, past: Recorded) -> None:
         """Take in one event."""
         run_id, fact = past.run_id, past.fact
         match fact:
+            case e.SessionRegistered():
+                self.most[fact.session_id] = fact.concurrency
             case e.RunEnqueued():
                 assert past.task_id not in self.open, "the task has an open run"
                 self.open[past.task_id] = run_id
@@ -71,9 +74,14 @@ class _Checker:
         if fact.claim_token_hash:
             assert fact.claim_token_hash not in self.tokens, "a token is used again"
             self.tokens.add(fact.claim_token_hash)
-            for other in self.holds.values():
-                same = other.session_id == fact.session_id and other.token
-                assert not (same and other.until > past.occurred_at), f"the session has {other}"
+            others = [
+                other
+                for other in self.holds.values()
+                if other.session_id == fact.session_id
+                and other.token
+                and other.until > past.occurred_at
+            ]
+            assert len(others) < self.most[fact.session_id], f"the session has {others}"
         self.holds[past.run_id] = Hold(
             past.task_id, fact.session_id, fact.claim_token_hash, fact.lease_until
         )

@@ -80,6 +80,13 @@ def claim_next(session_id: str, at: int = NOW, **given: Any) -> Step:
     return agent(session_id, c.ClaimNext(session_id=session_id, **claim), at)
 
 
+def claim_several(session_id: str, most: int, at: int = NOW, **given: Any) -> Step:
+    """Let an agent session ask for up to so many runs; the token hashes name session and time."""
+    tokens = tuple(f"sha256:{session_id}@{at}#{number}" for number in range(most))
+    claim = {"agent_name": AGENT, "claim_token_hashes": tokens, **given}
+    return agent(session_id, c.ClaimSeveral(session_id=session_id, **claim), at)
+
+
 def leased(task_id: str, run_id: str, session_id: str = "s1") -> tuple[Step, Step]:
     """Queue a run and let an agent session claim it; no other run may be claimable."""
     return queued(task_id, run_id), claim_next(session_id)
