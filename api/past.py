@@ -20,10 +20,10 @@ from domain.registry import SchedulerState
 from domain.world import evolve
 from projections.queries.scheduler import scheduler_status
 from projections.wire import SchedulerStatus
-from replay.connections import SqlReader
 from replay.errors import StoreUnavailableError
 from replay.moments import Moment, MomentError, moment_of
 from replay.past import fingerprint
+from replay.store import SqlReader
 
 if TYPE_CHECKING:
     from api.services import Services

@@ -6,7 +6,6 @@ stands still, with the reason beside it, until it is caught up.
 """
 
 import logging
-import sqlite3
 from collections.abc import Iterable
 from typing import Final
 
@@ -16,7 +15,6 @@ from domain.recorded import OPS_STREAM
 from domain.registry import OpsState
 from replay import tables
 from replay.batch import Clock, Projector, ProjectorError, decides
-from replay.connections import SqlReader
 from replay.errors import StoreOpenError
 from replay.fold import PAGE, Fold, FoldError, described
 from replay.ledger import Ledger
@@ -30,6 +28,7 @@ from replay.read_models import (
     standings,
 )
 from replay.rows import RowBuffer
+from replay.store import Connection, SqlReader
 
 INLINE: Final = 20_000
 """As many events are caught up when the store is opened; more of them beside the commands."""
@@ -54,7 +53,7 @@ class Slices:
         )
 
     def take(
-        self, connection: sqlite3.Connection, after: int, upto: int, limit: int = PAGE
+        self, connection: Connection, after: int, upto: int, limit: int = PAGE
     ) -> tuple[int, int]:
         """Apply and write at most `limit` events; return the last sequence and their number.
 
@@ -87,7 +86,7 @@ class Attachment:
         self._failures: dict[str, Failure] = {}
         self.names: tuple[str, ...] = ()
 
-    def prepare(self, connection: sqlite3.Connection) -> None:
+    def prepare(self, connection: Connection) -> None:
         """Make what is missing and catch up what is a little behind, in the caller's transaction.
 
         Raises StoreOpenError when deciding could not be right.
@@ -100,7 +99,7 @@ class Attachment:
                 put_standing(connection, projector.name, standing)
 
     def _prepared(
-        self, connection: sqlite3.Connection, projector: Projector, known: Standing | None
+        self, connection: Connection, projector: Projector, known: Standing | None
     ) -> Standing:
         head = self._ledger.head
         at_once = decides(projector) or head <= INLINE
@@ -118,9 +117,7 @@ class Attachment:
             put_position(connection, projector.name, 0)
         return self._caught_up(connection, projector, standing)
 
-    def _anew(
-        self, connection: sqlite3.Connection, projector: Projector, standing: Standing
-    ) -> Standing:
+    def _anew(self, connection: Connection, projector: Projector, standing: Standing) -> Standing:
         """Fold everything into new tables in place of the live ones."""
         generation = standing.generation + 1
         tables.drop(connection, projector.tables, "")
@@ -130,7 +127,7 @@ class Attachment:
         return self._caught_up(connection, projector, replace(fresh, state="live"))
 
     def _caught_up(
-        self, connection: sqlite3.Connection, projector: Projector, standing: Standing
+        self, connection: Connection, projector: Projector, standing: Standing
     ) -> Standing:
         head, position = self._ledger.head, position_of(connection, projector.name)
         if head - position > INLINE and not decides(projector):
@@ -146,7 +143,7 @@ class Attachment:
 
     def _stuck(
         self,
-        connection: sqlite3.Connection,
+        connection: Connection,
         projector: Projector,
         standing: Standing,
         position: int,
@@ -164,7 +161,7 @@ class Attachment:
         failure = failure_of(error, self._clock(), standing.failure)
         return replace(standing, state="detached", failure=failure)
 
-    def look(self, connection: sqlite3.Connection) -> tuple[Projector, ...]:
+    def look(self, connection: Connection) -> tuple[Projector, ...]:
         """Return the attached read models."""
         return self._attached(standings(connection))
 
@@ -190,7 +187,7 @@ class Attachment:
         self.names = tuple(each.name for each in left)
         return left
 
-    def write(self, connection: sqlite3.Connection) -> None:
+    def write(self, connection: Connection) -> None:
         """Write what was detached, in the caller's transaction."""
         known = standings(connection)
         for name, failure in self._failures.items():
@@ -214,7 +211,7 @@ def failure_of(error: FoldError, now: int, before: Failure | None = None) -> Fai
     return Failure(sequence=error.sequence, type=error.type, error=error.error, since=since)
 
 
-def _create(connection: sqlite3.Connection, projector: Projector) -> None:
+def _create(connection: Connection, projector: Projector) -> None:
     for table in projector.tables:
         for statement in table.ddl:
             connection.execute(statement)

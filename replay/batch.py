@@ -11,9 +11,9 @@ from domain.errors import DomainError
 from domain.recorded import Recorded, task_stream
 from domain.task.state import Run, TaskState
 from domain.world import Change, Context, Plan, State, World
-from replay.connections import Row
 from replay.errors import is_unavailable
 from replay.rows import RowBuffer, Table
+from replay.store import Row
 
 ContextSource: TypeAlias = Context | Callable[[], Context]
 Decide: TypeAlias = Callable[[Command, Plan], Reply]

@@ -1,18 +1,17 @@
 """SQLite connections: how they are opened, read through, written through and checkpointed."""
 
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from threading import Event, Thread
-from typing import Any, Final, TypeAlias
+from typing import Final
 
 from eventsourcing import persistence
 from eventsourcing import sqlite as library
 
-from replay.errors import StoreOpenError, is_unavailable, unavailable
-
-Row: TypeAlias = tuple[Any, ...]
+from replay.errors import StoreOpenError
+from replay.store import SqlReader
 
 DEFAULT_LOCK_TIMEOUT: Final = 5
 """Seconds to wait for another process that writes."""
@@ -24,6 +23,9 @@ _POOL_CACHE_KIB: Final = 4 << 10
 _CHECKPOINT_SECONDS: Final = 0.25
 _WAL_PAGES: Final = 8192
 _WAL_BYTES: Final = 64 << 20
+# As much as a large command writes, because on a full disk a page or two may still find room, and
+# another value each time, because SQLite does not write what stays the same.
+_WRITE_SOMETHING: Final = "REPLACE INTO meta VALUES ('last_write_check', randomblob(65536))"
 
 
 def prepare_path(db_name: str) -> None:
@@ -116,61 +118,6 @@ class LedgerConnectionPool(library.SQLiteConnectionPool):
         return LedgerConnection(connection, self.max_age)
 
 
-class SqlReader:
-    """Answers SELECTs on a connection of its own with plain tuples."""
-
-    def __init__(self, connection: sqlite3.Connection) -> None:
-        """Read through `connection`."""
-        self._connection = connection
-
-    def select(self, statement: str, parameters: Sequence[Any] = ()) -> list[Row]:
-        """Return all rows; raises StoreUnavailableError when the store cannot be read."""
-        try:
-            return self._connection.execute(statement, parameters).fetchall()
-        except sqlite3.Error as error:
-            if is_unavailable(error):
-                raise unavailable(error) from error
-            raise
-
-
-class Readers:
-    """Read connections, kept for the next snapshot."""
-
-    def __init__(self, pool: LedgerConnectionPool) -> None:
-        """Open connections from `pool` as they are needed."""
-        self._pool = pool
-        self._idle: list[sqlite3.Connection] = []
-        self._closed = False
-        self.live = self._open(_READER_CACHE_KIB)
-
-    def _open(self, cache_kib: int = _POOL_CACHE_KIB) -> sqlite3.Connection:
-        connection = self._pool.connect(cache_kib=cache_kib)
-        connection.execute("PRAGMA query_only=ON")
-        return connection
-
-    @contextmanager
-    def snapshot(self) -> Iterator[SqlReader]:
-        """Yield a reader whose selects all see the ledger as it is at the first of them."""
-        connection = self._idle.pop() if self._idle else self._open()
-        try:
-            connection.execute("BEGIN")
-            yield SqlReader(connection)
-        finally:
-            if connection.in_transaction:
-                connection.rollback()
-            if self._closed:
-                connection.close()
-            else:
-                self._idle.append(connection)
-
-    def close(self) -> None:
-        """Close every connection that is not in use."""
-        self._closed = True
-        for connection in (self.live, *self._idle):
-            connection.close()
-        self._idle.clear()
-
-
 class Writer:
     """The one writing connection of a process, re-opened after any failure.
 
@@ -181,6 +128,8 @@ class Writer:
         """Open the connection when it is first needed."""
         self._pool = pool
         self._connection: sqlite3.Connection | None = None
+        self._version = 0
+        self.lock_timeout: float = pool.lock_timeout or DEFAULT_LOCK_TIMEOUT
 
     @property
     def connection(self) -> sqlite3.Connection:
@@ -196,6 +145,21 @@ class Writer:
         connection.execute("BEGIN IMMEDIATE")
         return connection
 
+    def disturbed(self) -> bool:
+        """Whether another connection has written since the last time this was asked."""
+        version = self.connection.execute("PRAGMA data_version").fetchone()[0]
+        before, self._version = self._version, version
+        return bool(before != version)
+
+    def sync(self, *, durably: bool) -> None:
+        """Choose whether the commits to come survive a crash of the machine, not only of us."""
+        self.connection.execute(f"PRAGMA synchronous={'FULL' if durably else 'NORMAL'}")
+
+    def try_out(self) -> None:
+        """Commit something that has to be written; raises sqlite3.Error."""
+        self.begin().execute(_WRITE_SOMETHING)
+        self.commit()
+
     def commit(self) -> None:
         """Make the transaction durable; after an error nobody knows whether it is."""
         self.connection.commit()
@@ -207,6 +171,7 @@ class Writer:
 
     def reset(self) -> None:
         """Undo the transaction and drop the connection; the next use opens a new one."""
+        self._version = 0
         connection, self._connection = self._connection, None
         if connection is not None:
             with suppress(sqlite3.Error):
@@ -256,3 +221,56 @@ class Checkpointer:
         if pages > self._log_pages:
             for mode in ("PASSIVE", "PASSIVE", "RESTART"):
                 connection.execute(f"PRAGMA wal_checkpoint({mode})").fetchone()
+
+
+class SQLiteAccess:
+    """How a process reads and writes the file beside the library's pool."""
+
+    def __init__(self, pool: LedgerConnectionPool) -> None:
+        """Open connections from `pool` as they are needed; raises StoreOpenError without a file."""
+        if pool.is_sqlite_memory_mode:
+            message = "the ledger needs a database file: an SQLite database in memory has no log"
+            raise StoreOpenError(message)
+        self.pool = pool
+        self._idle: list[sqlite3.Connection] = []
+        self._closed = False
+        self.place = pool.db_name
+        self.writer = Writer(pool)
+        self._live = self._open(_READER_CACHE_KIB)
+        self.live = SqlReader(self._live)
+        self.checkpointer = Checkpointer(pool)
+
+    def _open(self, cache_kib: int = _POOL_CACHE_KIB) -> sqlite3.Connection:
+        connection = self.pool.connect(cache_kib=cache_kib)
+        connection.execute("PRAGMA query_only=ON")
+        return connection
+
+    @contextmanager
+    def snapshot(self) -> Iterator[sqlite3.Connection]:
+        """Yield a connection whose selects all see the ledger as it is at the first of them."""
+        connection = self._idle.pop() if self._idle else self._open()
+        try:
+            connection.execute("BEGIN")
+            yield connection
+        finally:
+            if connection.in_transaction:
+                connection.rollback()
+            if self._closed:
+                connection.close()
+            else:
+                self._idle.append(connection)
+
+    def committed(self) -> None:
+        """Let the log of the commits be moved into the database soon."""
+        self.checkpointer.grown = True
+
+    def close(self) -> None:
+        """Close every connection that is not in use."""
+        if self._closed:
+            return
+        self._closed = True
+        self.checkpointer.close()
+        self.writer.reset()
+        for connection in (self._live, *self._idle):
+            connection.close()
+        self._idle.clear()

@@ -1,6 +1,5 @@
 """What a read model's rows come to: a digest that no order changes, and differences by kind."""
 
-import sqlite3
 from collections.abc import Iterable, Iterator
 from hashlib import blake2b
 from typing import Any, Final, Literal, TypeAlias
@@ -8,8 +7,8 @@ from typing import Any, Final, Literal, TypeAlias
 import msgspec
 from msgspec import Struct
 
-from replay.connections import Row
 from replay.rows import Table
+from replay.store import Connection, Row
 
 Kind: TypeAlias = Literal["missing", "extra", "changed"]
 
@@ -20,7 +19,7 @@ _FETCH: Final = 2_000
 _encode: Final = msgspec.msgpack.Encoder().encode
 
 
-def digest(connection: sqlite3.Connection, tables: Iterable[Table]) -> str:
+def digest(connection: Connection, tables: Iterable[Table]) -> str:
     """Return a text that two sets of rows share when they are equal, in whatever order."""
     parts = []
     for table in tables:
@@ -55,16 +54,14 @@ class Difference(Struct, frozen=True, kw_only=True):
 
 
 def differences(
-    stored: sqlite3.Connection, rebuilt: sqlite3.Connection, tables: Iterable[Table]
+    stored: Connection, rebuilt: Connection, tables: Iterable[Table]
 ) -> list[Difference]:
     """Return the tables whose rows differ; a missing row is one that only the rebuild has."""
     found = (_difference(stored, rebuilt, table) for table in tables)
     return [each for each in found if each.missing or each.extra or each.changed]
 
 
-def _difference(
-    stored: sqlite3.Connection, rebuilt: sqlite3.Connection, table: Table
-) -> Difference:
+def _difference(stored: Connection, rebuilt: Connection, table: Table) -> Difference:
     counts: dict[Kind, int] = {"missing": 0, "extra": 0, "changed": 0}
     examples: list[Example] = []
     for example in _merge(table, _in_order(stored, table), _in_order(rebuilt, table)):
@@ -74,9 +71,10 @@ def _difference(
     return Difference(table=table.name, examples=tuple(examples), **counts)
 
 
-def _in_order(connection: sqlite3.Connection, table: Table) -> Iterator[Row]:
+def _in_order(connection: Connection, table: Table) -> Iterator[Row]:
     keys = ",".join(table.columns[: table.key_columns])
-    return connection.execute(f"SELECT {','.join(table.columns)} FROM {table.name} ORDER BY {keys}")
+    columns = ",".join(table.columns)
+    return iter(connection.execute(f"SELECT {columns} FROM {table.name} ORDER BY {keys}"))
 
 
 def _merge(table: Table, stored: Iterator[Row], rebuilt: Iterator[Row]) -> Iterator[Example]:

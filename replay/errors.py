@@ -30,6 +30,23 @@ class StoreUnavailableError(ReplayError):
     """The store cannot take or give data now: disk full, I/O error, locked. A retry may succeed."""
 
 
+class ForeignDatabaseError(Exception):
+    """What a database client raised, where it is not SQLite's: `busy` when a lock was not had.
+
+    `unavailable` says that the store, and not the statement, is the reason.
+    """
+
+    def __init__(self, error: BaseException, *, busy: bool = False, unavailable: bool = False):
+        """Keep what kind of error it was; the text is one line."""
+        self.busy = busy
+        self.unavailable = unavailable or busy
+        super().__init__(" ".join(str(error).split()))
+
+
+DATABASE_ERRORS: Final = (sqlite3.Error, ForeignDatabaseError)
+"""What running a statement may raise."""
+
+
 class StoreOpenError(ReplayError):
     """The configured store cannot be used as it is: wrong file, newer schema, stale read model."""
 
@@ -54,6 +71,8 @@ def _result_code(error: BaseException | None) -> int:
 
 def is_busy(error: BaseException) -> bool:
     """Whether another connection holds the lock that was asked for."""
+    if isinstance(error, ForeignDatabaseError):
+        return error.busy
     return _result_code(error) in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
 
 
@@ -64,6 +83,8 @@ def is_unavailable(error: BaseException) -> bool:
     if isinstance(error, PersistenceError):
         cause = error.__cause__
         return isinstance(error, OperationalError) if cause is None else is_unavailable(cause)
+    if isinstance(error, ForeignDatabaseError):
+        return error.unavailable
     return _result_code(error) in _UNAVAILABLE
 
 

@@ -7,8 +7,8 @@ from domain.recorded import Recorded, task_stream
 from domain.task.state import TaskState
 from domain.world import Change, State, evolve
 from replay.batch import Projector
-from replay.connections import Row
 from replay.rows import RowBuffer
+from replay.store import Row
 
 PAGE: Final = 10_000
 _MOST_STATES: Final = 16_000

@@ -8,10 +8,10 @@ from msgspec import Struct
 
 from domain.recorded import Recorded
 from domain.world import Change, State, evolve
-from replay.connections import Row
 from replay.fold import Fold, FoldError, Source
 from replay.ledger import Ledger
 from replay.rows import RowBuffer, Table
+from replay.store import Row
 
 PAGE: Final = 500
 _ALL: Final = (

@@ -12,6 +12,7 @@ from replay.export import PAGE, LineError, event_of
 from replay.fold import FoldError
 from replay.ledger import Ledger
 from replay.read_models import standings
+from replay.statements import insert_rows, track
 
 Numbered = tuple[int, Recorded]
 _VERSION: Final = "SELECT max(originator_version) FROM stored_events WHERE originator_id = ?"
@@ -97,11 +98,11 @@ class Importer:
                 (e.sequence, e.originator_id, e.originator_version, e.type, ledger.mapper.encode(e))
                 for _, e in chunk
             ]
-            ledger.recorder.insert_rows(connection, rows)
+            insert_rows(connection, rows)
             for slices in self._slices:
                 slices.take(connection, chunk[0][1].sequence - 1, last.sequence)
             names = [each.name for each in self._live]
-            ledger.recorder.track(connection, names, last.sequence)
+            track(connection, names, last.sequence)
             writer.commit()
         except FoldError as error:
             number = chunk[error.sequence - chunk[0][1].sequence][0]

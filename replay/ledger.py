@@ -1,8 +1,8 @@
 """The write side's composition: the library's application over our store, and its read side."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import AbstractContextManager, ExitStack
-from typing import Any, ClassVar, Final, cast
+from contextlib import ExitStack, contextmanager
+from typing import Any, ClassVar, Final, Protocol, cast
 
 from eventsourcing.application import AggregateNotFoundError, Application, Repository
 from eventsourcing.persistence import (
@@ -17,10 +17,10 @@ from domain.recorded import Recorded
 from domain.world import State, evolve
 from replay.cache import StateCache
 from replay.codec import LedgerMapper
-from replay.connections import Checkpointer, Readers, SqlReader, Writer
 from replay.errors import StoreOpenError
 from replay.event_store import LedgerEventStore
-from replay.sqlite import LedgerRecorder
+from replay.statements import HEAD, LAST, PAGE
+from replay.store import Access, SqlReader
 
 _LARGEST: Final = (1 << 63) - 1
 
@@ -33,6 +33,16 @@ def fold(state: State | None, events: Iterable[Recorded]) -> State | None:
     for recorded in events:
         state = evolve(state, recorded)
     return state
+
+
+class LedgerRecorder(Protocol):
+    """What the ledger needs of a recorder beside the library's own interface."""
+
+    def access(self) -> Access:
+        """Return the sessions beside the library's pool."""
+
+    def wake_subscriptions(self) -> None:
+        """Tell every subscription of this process that there is something new."""
 
 
 class LedgerRepository(Repository[str]):
@@ -67,7 +77,7 @@ class Ledger(Application[str]):
     }
     log_section_size = 5000
     mapper: LedgerMapper
-    recorder: LedgerRecorder
+    recorder: LedgerRecorder  # type: ignore[assignment]
     events: LedgerEventStore
 
     def __init__(self, env: EnvType | None = None) -> None:
@@ -77,21 +87,14 @@ class Ledger(Application[str]):
         """
         self._resources = ExitStack()
         super().__init__(env)
-        pool = self.recorder.datastore.pool
-        if pool.is_sqlite_memory_mode:
-            message = "the ledger needs a database file: an SQLite database in memory has no log"
-            raise StoreOpenError(message)
         self.cache = StateCache()
         self.head = 0
         self.recorded_at = 0
-        self.writer = Writer(pool)
-        self._readers = Readers(pool)
-        self._resources.callback(self._readers.close)
-        self.reader = self.events.reader = SqlReader(self._readers.live)
-        self._look(pool.db_name)
-        self._resources.callback(self.writer.reset)
-        self.checkpointer = Checkpointer(pool)
-        self._resources.callback(self.checkpointer.close)
+        self.access = self.recorder.access()
+        self._resources.callback(self.access.close)
+        self.writer = self.access.writer
+        self.reader = self.events.reader = self.access.live
+        self._look(self.access.place)
 
     def _look(self, path: str) -> None:
         try:
@@ -131,28 +134,29 @@ class Ledger(Application[str]):
         except AggregateNotFoundError:
             return None
 
-    def snapshot(self) -> AbstractContextManager[SqlReader]:
-        """Return a context manager giving a reader whose selects all see the same commit."""
-        return self._readers.snapshot()
+    @contextmanager
+    def snapshot(self) -> Iterator[SqlReader]:
+        """Yield a reader whose selects all see the same commit."""
+        with self.access.snapshot() as connection:
+            yield SqlReader(connection)
 
     def read(self, after: int, limit: int, upto: int | None = None) -> list[Recorded]:
         """Return at most `limit` events with a sequence above `after`, in order."""
         return list(self._read(after, limit, upto))
 
     def _read(self, after: int, limit: int, upto: int | None) -> Iterator[Recorded]:
-        statement = self.recorder.select_page_statement
         last = self.head if upto is None else upto
         decode = self.mapper.decode
-        for row in self.reader.select(statement, (after, last, limit)):
+        for row in self.reader.select(PAGE, (after, last, limit)):
             yield decode(*row)
 
     def refresh(self) -> bool:
         """Take note of commits of other processes; return whether there were any."""
-        rows = self.reader.select(self.recorder.select_max_notification_id_statement)
+        rows = self.reader.select(HEAD)
         head = rows[0][0] or 0
         if head == self.head:
             return False
-        last = self.reader.select(self.recorder.select_last_event_statement)[0]
+        last = self.reader.select(LAST)[0]
         recorded_at = self._recorded_at(last[4])
         self.cache.clear()
         self.head, self.recorded_at = last[0], max(self.recorded_at, recorded_at)
@@ -163,7 +167,7 @@ class Ledger(Application[str]):
         try:
             return self.mapper.recorded_at(state)
         except MapperDeserialisationError:
-            page = self.reader.select(self.recorder.select_page_statement, (0, _LARGEST, 1))
+            page = self.reader.select(PAGE, (0, _LARGEST, 1))
             self.mapper.recorded_at(page[0][4])
             return 0
 
@@ -171,7 +175,7 @@ class Ledger(Application[str]):
         """Take note of a commit of this process and wake the library's subscriptions."""
         self.head = head
         self.recorded_at = recorded_at
-        self.checkpointer.grown = True
+        self.access.committed()
         self.recorder.wake_subscriptions()
 
     def _notify(self, recordings: Sequence[Recording[str]]) -> None:

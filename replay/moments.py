@@ -8,6 +8,7 @@ from domain.instants import parse_rfc3339
 from replay.errors import ReplayError
 from replay.fold import Source
 from replay.ledger import Ledger
+from replay.statements import HEAD
 
 _STATE: Final = "SELECT state FROM stored_events WHERE notification_id = ?"
 _MOST_DIGITS: Final = 18
@@ -29,7 +30,7 @@ def moment_of(ledger: Ledger, source: Source, text: str) -> Moment:
 
     A time means the last sequence recorded at it or before. 0 is the empty ledger.
     """
-    head: int = source.select(ledger.recorder.select_max_notification_id_statement)[0][0] or 0
+    head: int = source.select(HEAD)[0][0] or 0
     text = text.strip()
     if text.isascii() and text.isdigit() and len(text) <= _MOST_DIGITS:
         sequence = int(text)

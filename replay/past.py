@@ -12,10 +12,10 @@ from pathlib import Path
 
 from replay.attach import skipped_by
 from replay.batch import Projector
-from replay.connections import SqlReader
 from replay.fold import Fold, FoldError
 from replay.ledger import Ledger
 from replay.rows import RowBuffer
+from replay.store import SqlReader
 
 
 def fingerprint(ledger: Ledger, projectors: Iterable[Projector]) -> str:

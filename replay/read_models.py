@@ -4,11 +4,12 @@ One row of the store for each, written in the transaction of whatever it is abou
 true after a crash and every process on the store sees it.
 """
 
-import sqlite3
 from typing import Final, Literal, TypeAlias
 
 import msgspec
 from msgspec import Struct
+
+from replay.store import Connection
 
 CREATE: Final = (
     "CREATE TABLE IF NOT EXISTS read_models"
@@ -67,17 +68,24 @@ class Standing(Struct, frozen=True, kw_only=True, omit_defaults=True):
     rebuild: Rebuilding | None = None
 
 
+_PUT: Final = (
+    "INSERT INTO read_models VALUES (?,?) ON CONFLICT (name) DO UPDATE SET doc=excluded.doc"
+)
+_PUT_POSITION: Final = (
+    "INSERT INTO tracking VALUES (?,?) ON CONFLICT (application_name)"
+    " DO UPDATE SET notification_id=excluded.notification_id"
+)
 _encode: Final = msgspec.json.Encoder().encode
 _decode: Final = msgspec.json.Decoder(Standing).decode
 
 
-def standings(connection: sqlite3.Connection) -> dict[str, Standing]:
+def standings(connection: Connection) -> dict[str, Standing]:
     """Return how the read models stand, by name."""
     rows = connection.execute("SELECT name, doc FROM read_models")
     return {name: _decode(doc) for name, doc in rows}
 
 
-def standing_of(connection: sqlite3.Connection, name: str) -> Standing:
+def standing_of(connection: Connection, name: str) -> Standing:
     """Return how a read model stands; raises LookupError for one the store does not have."""
     row = connection.execute("SELECT doc FROM read_models WHERE name=?", (name,)).fetchone()
     if row is None:
@@ -86,12 +94,12 @@ def standing_of(connection: sqlite3.Connection, name: str) -> Standing:
     return _decode(row[0])
 
 
-def put_standing(connection: sqlite3.Connection, name: str, standing: Standing) -> None:
+def put_standing(connection: Connection, name: str, standing: Standing) -> None:
     """Store how a read model stands, in the caller's transaction."""
-    connection.execute("REPLACE INTO read_models VALUES (?,?)", (name, _encode(standing)))
+    connection.execute(_PUT, (name, _encode(standing)))
 
 
-def position_of(connection: sqlite3.Connection, name: str) -> int:
+def position_of(connection: Connection, name: str) -> int:
     """Return the sequence up to which a read model's rows go."""
     row = connection.execute(
         "SELECT notification_id FROM tracking WHERE application_name=?", (name,)
@@ -99,6 +107,6 @@ def position_of(connection: sqlite3.Connection, name: str) -> int:
     return row[0] if row else 0
 
 
-def put_position(connection: sqlite3.Connection, name: str, position: int) -> None:
+def put_position(connection: Connection, name: str, position: int) -> None:
     """Store the sequence up to which a read model's rows go, be it further back than before."""
-    connection.execute("REPLACE INTO tracking VALUES (?,?)", (name, position))
+    connection.execute(_PUT_POSITION, (name, position))

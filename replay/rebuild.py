@@ -6,7 +6,6 @@ the last slice, which reaches the head, switches in the same transaction. Every 
 and repeated.
 """
 
-import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 
@@ -16,7 +15,6 @@ from msgspec.structs import replace
 from replay import scratch, tables
 from replay.attach import Slices, failure_of, skipped_by
 from replay.batch import decides
-from replay.connections import SqlReader
 from replay.digest import Difference, differences, digest
 from replay.fold import PAGE, FoldError
 from replay.read_models import (
@@ -31,7 +29,9 @@ from replay.read_models import (
 )
 from replay.rows import Table
 from replay.scratch import Scratch
-from replay.workbench import HEAD, RefusedError, Workbench
+from replay.statements import HEAD
+from replay.store import Connection, SqlReader
+from replay.workbench import RefusedError, Workbench
 
 
 class Result(Struct, frozen=True, kw_only=True):
@@ -190,7 +190,7 @@ class Workshop(Workbench):
             put_standing(connection, self.name, replace(standing, rebuild=following))
         return following
 
-    def _equals_live(self, stored: sqlite3.Connection, head: int, found: str) -> bool:
+    def _equals_live(self, stored: Connection, head: int, found: str) -> bool:
         """Whether the live rows are the same, as far as they have to be."""
         standing = standing_of(stored, self.name)
         if standing.version != self.projector.version or position_of(stored, self.name) != head:
@@ -211,7 +211,7 @@ class Workshop(Workbench):
         self._put_rebuilding(following)
         return following
 
-    def _copy_table(self, source: sqlite3.Connection, table: Table) -> Iterator[int]:
+    def _copy_table(self, source: Connection, table: Table) -> Iterator[int]:
         name, keys = f"{table.name}{tables.NEXT}", table.columns[: table.key_columns]
         order = ",".join(keys)
         last = self.ledger.writer.connection.execute(
@@ -250,8 +250,8 @@ class Workshop(Workbench):
         self,
         suffix: str,
         position: int,
-        note: Callable[[sqlite3.Connection, int], None],
-        finish: Callable[[sqlite3.Connection, int], None],
+        note: Callable[[Connection, int], None],
+        finish: Callable[[Connection, int], None],
     ) -> int:
         """Apply what is behind `position`; `finish` in the transaction that reaches the head."""
         slices = Slices(self.ledger, self.projector, suffix)
@@ -266,27 +266,27 @@ class Workshop(Workbench):
                 note(connection, position)
             self.tell("follow", position, head)
 
-    def _note_position(self, connection: sqlite3.Connection, position: int) -> None:
+    def _note_position(self, connection: Connection, position: int) -> None:
         standing = standing_of(connection, self.name)
         assert standing.rebuild is not None
         rebuilding = replace(standing.rebuild, position=position)
         put_standing(connection, self.name, replace(standing, rebuild=rebuilding))
 
-    def _note_previous(self, connection: sqlite3.Connection, position: int) -> None:
+    def _note_previous(self, connection: Connection, position: int) -> None:
         standing = standing_of(connection, self.name)
         assert standing.previous is not None
         previous = replace(standing.previous, position=position)
         put_standing(connection, self.name, replace(standing, previous=previous))
 
-    def _track(self, connection: sqlite3.Connection, position: int) -> None:
+    def _track(self, connection: Connection, position: int) -> None:
         put_position(connection, self.name, position)
 
-    def _attach(self, connection: sqlite3.Connection, position: int) -> None:
+    def _attach(self, connection: Connection, position: int) -> None:
         standing = standing_of(connection, self.name)
         put_position(connection, self.name, position)
         put_standing(connection, self.name, replace(standing, state="live", failure=None))
 
-    def _switch(self, connection: sqlite3.Connection, position: int) -> None:
+    def _switch(self, connection: Connection, position: int) -> None:
         standing = standing_of(connection, self.name)
         made = self.projector.tables
         previous = Previous(version=standing.version, position=position_of(connection, self.name))
@@ -303,7 +303,7 @@ class Workshop(Workbench):
         )
         put_standing(connection, self.name, live)
 
-    def _swap(self, connection: sqlite3.Connection, position: int) -> None:
+    def _swap(self, connection: Connection, position: int) -> None:
         standing = standing_of(connection, self.name)
         assert standing.previous is not None
         version = standing.previous.version
@@ -353,7 +353,7 @@ class Workshop(Workbench):
             put_standing(connection, self.name, standing)
 
 
-def _count(connection: sqlite3.Connection, table: Table, suffix: str = "") -> int:
+def _count(connection: Connection, table: Table, suffix: str = "") -> int:
     row = connection.execute(f"SELECT count(*) FROM {table.name}{suffix}").fetchone()
     count: int = row[0]
     return count

@@ -1,10 +1,9 @@
 """Rows of the read models on their way into the store: read through, written back in one go."""
 
-import sqlite3
 from collections.abc import Iterable, Sequence
 from typing import Any, Final, Protocol
 
-from replay.connections import Row
+from replay.store import Connection, Row
 
 
 class Table(Protocol):
@@ -83,7 +82,7 @@ class _Buffer:
         where = f" WHERE {given}" if given else ""
         return f"{self.everything}{where} ORDER BY {','.join(self.key_names)}"
 
-    def flush(self, connection: sqlite3.Connection) -> None:
+    def flush(self, connection: Connection) -> None:
         """Write what changed: removals first, so that a unique value can move to another row."""
         rows = [row for row in self.dirty.values() if row is not None]
         if len(rows) < len(self.dirty):
@@ -105,7 +104,7 @@ class _Buffer:
             else:
                 group[key] = row
 
-    def group(self, prefix: Row, connection: sqlite3.Connection) -> dict[Row, Row]:
+    def group(self, prefix: Row, connection: Connection) -> dict[Row, Row]:
         """Return the rows whose key begins with the one value of `prefix`, by key."""
         group = self.groups.get(prefix)
         if group is None:
@@ -142,15 +141,15 @@ class RowBuffer:
         self._buffers = {table.name: _Buffer(table, suffix) for table in tables}
         self._eager = [buffer for buffer in self._buffers.values() if buffer.eager]
         self._sources: dict[str, list[_Buffer]] = {}
-        self._connection: sqlite3.Connection | None = None
+        self._connection: Connection | None = None
 
     @property
-    def connection(self) -> sqlite3.Connection:
+    def connection(self) -> Connection:
         """The connection of the transaction at hand."""
         assert self._connection is not None, "rows are used outside a transaction"
         return self._connection
 
-    def start(self, connection: sqlite3.Connection) -> None:
+    def start(self, connection: Connection) -> None:
         """Serve the transaction that has begun on `connection`."""
         self._connection = connection
 

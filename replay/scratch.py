@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Final
 
 from replay.batch import Projector
-from replay.connections import Row, SqlReader
 from replay.fold import PAGE, Fold, FoldError
 from replay.ledger import Ledger
 from replay.rows import RowBuffer
+from replay.store import Row, SqlReader
 
 _CACHE_KIB: Final = 64 << 10
 

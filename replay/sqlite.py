@@ -3,8 +3,7 @@
 The library's modules are imported whole: it looks for the one factory class in this namespace.
 """
 
-import sqlite3
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Final, cast
 from uuid import UUID
@@ -14,9 +13,10 @@ from eventsourcing import sqlite as library
 from eventsourcing.utils import Environment, EnvType, TopicError
 
 from replay.codec import LedgerMapper
-from replay.connections import LedgerConnectionPool, Row, prepare_path
+from replay.connections import LedgerConnectionPool, SQLiteAccess, prepare_path
 from replay.errors import StoreOpenError
 from replay.event_store import LedgerEventStore
+from replay.statements import stream_query
 
 SCHEMA_VERSION: Final = 1
 """Raised with every change of the tables that older code could not read."""
@@ -87,16 +87,7 @@ class LedgerRecorder(library.SQLiteProcessRecorder):
         """Use the tables in `datastore`."""
         super().__init__(datastore, events_table_name=events_table_name)
         self.listeners: set[SQLiteSubscription] = set()
-        table = self.events_table_name
-        self.insert_events_statement = f"INSERT INTO {table} VALUES (?,?,?,?,?)"
-        self.select_max_notification_id_statement = f"SELECT max(notification_id) FROM {table}"
-        self.select_last_event_statement = (
-            f"SELECT * FROM {table} ORDER BY notification_id DESC LIMIT 1"
-        )
-        self.select_page_statement = (
-            f"SELECT * FROM {table} WHERE notification_id > ? AND notification_id <= ?"
-            " ORDER BY notification_id LIMIT ?"
-        )
+        self.insert_events_statement = f"INSERT INTO {self.events_table_name} VALUES (?,?,?,?,?)"
 
     def construct_create_table_statements(self) -> list[str]:
         """Return the statements that make the tables: events, tracking and `meta`."""
@@ -162,18 +153,9 @@ class LedgerRecorder(library.SQLiteProcessRecorder):
             self._insert_tracking(c, tracking)
         return [row[0] for row in rows]
 
-    def insert_rows(self, connection: sqlite3.Connection, rows: Iterable[Row]) -> None:
-        """Insert (position, stream, version, type, state) in a transaction of the caller."""
-        connection.executemany(self.insert_events_statement, rows)
-
-    def track(self, connection: sqlite3.Connection, names: Iterable[str], position: int) -> None:
-        """Move positions of read models forward in a transaction of the caller."""
-        connection.executemany(
-            "INSERT INTO tracking VALUES (?,?) ON CONFLICT (application_name)"
-            " DO UPDATE SET notification_id=excluded.notification_id"
-            " WHERE notification_id<excluded.notification_id",
-            [(name, position) for name in names],
-        )
+    def access(self) -> SQLiteAccess:
+        """Return the sessions beside the pool; raises StoreOpenError when there can be none."""
+        return SQLiteAccess(self.datastore.pool)
 
     def wake_subscriptions(self) -> None:
         """Tell every subscription that there is something new."""
@@ -190,29 +172,7 @@ class LedgerRecorder(library.SQLiteProcessRecorder):
         limit: int | None = None,
     ) -> Sequence[persistence.Notification]:
         """Return events of one stream; unlike the library's they carry their global position."""
-        return self._notifications(*self.stream_query(originator_id, gt, lte, desc, limit))
-
-    def stream_query(
-        self,
-        originator_id: UUID | str,
-        gt: int | None = None,
-        lte: int | None = None,
-        desc: bool = False,
-        limit: int | None = None,
-    ) -> tuple[str, list[Any]]:
-        """Return the SELECT, with its parameters, for the stored rows of one stream."""
-        statement = f"SELECT * FROM {self.events_table_name} WHERE originator_id=?"
-        parameters = [_column(originator_id)]
-        bounds = ((" AND originator_version>?", gt), (" AND originator_version<=?", lte))
-        for condition, value in bounds:
-            if value is not None:
-                statement += condition
-                parameters.append(value)
-        statement += f" ORDER BY originator_version{' DESC' if desc else ''}"
-        if limit is not None:
-            statement += " LIMIT ?"
-            parameters.append(limit)
-        return statement, parameters
+        return self._notifications(*stream_query(_column(originator_id), gt, lte, desc, limit))
 
     def select_notifications(
         self,

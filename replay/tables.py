@@ -3,11 +3,11 @@
 Indexes cannot be renamed, so those of a copy carry its generation in their names.
 """
 
-import sqlite3
 from collections.abc import Iterable
 from typing import Final
 
 from replay.rows import Table
+from replay.store import Connection
 
 NEXT: Final = "__next"
 PREVIOUS: Final = "__previous"
@@ -26,33 +26,31 @@ def statements(table: Table, suffix: str, generation: int) -> list[str]:
     ]
 
 
-def create(
-    connection: sqlite3.Connection, tables: Iterable[Table], suffix: str, generation: int
-) -> None:
+def create(connection: Connection, tables: Iterable[Table], suffix: str, generation: int) -> None:
     """Make copies of tables where they are missing."""
     for table in tables:
         for statement in statements(table, suffix, generation):
             connection.execute(statement)
 
 
-def exists(connection: sqlite3.Connection, name: str) -> bool:
+def exists(connection: Connection, name: str) -> bool:
     """Return whether there is a table of this name."""
     found = connection.execute("SELECT 1 FROM sqlite_master WHERE type='table' AND name=?", (name,))
     return found.fetchone() is not None
 
 
-def complete(connection: sqlite3.Connection, tables: Iterable[Table], suffix: str = "") -> bool:
+def complete(connection: Connection, tables: Iterable[Table], suffix: str = "") -> bool:
     """Return whether all of the tables are there."""
     return all(exists(connection, f"{table.name}{suffix}") for table in tables)
 
 
-def drop(connection: sqlite3.Connection, tables: Iterable[Table], suffix: str) -> None:
+def drop(connection: Connection, tables: Iterable[Table], suffix: str) -> None:
     """Remove copies of tables; missing ones are no error."""
     for table in tables:
         connection.execute(f"DROP TABLE IF EXISTS {table.name}{suffix}")
 
 
-def empty_some(connection: sqlite3.Connection, table: Table, suffix: str) -> bool:
+def empty_some(connection: Connection, table: Table, suffix: str) -> bool:
     """Remove some rows of a copy; return whether there may be more."""
     name = f"{table.name}{suffix}"
     if not exists(connection, name):
@@ -64,15 +62,13 @@ def empty_some(connection: sqlite3.Connection, table: Table, suffix: str) -> boo
     return done.rowcount > 0
 
 
-def rename(
-    connection: sqlite3.Connection, tables: Iterable[Table], before: str, after: str
-) -> None:
+def rename(connection: Connection, tables: Iterable[Table], before: str, after: str) -> None:
     """Give tables another suffix."""
     for table in tables:
         connection.execute(f"ALTER TABLE {table.name}{before} RENAME TO {table.name}{after}")
 
 
-def swap(connection: sqlite3.Connection, tables: tuple[Table, ...]) -> None:
+def swap(connection: Connection, tables: tuple[Table, ...]) -> None:
     """Let the live tables and the previous ones change places."""
     rename(connection, tables, "", _PASSING)
     rename(connection, tables, PREVIOUS, "")

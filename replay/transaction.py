@@ -1,6 +1,5 @@
 """From decided commands to a durable commit, and what to do when that fails half way."""
 
-import sqlite3
 import time
 from collections.abc import Sequence
 from contextlib import suppress
@@ -10,14 +9,12 @@ from eventsourcing.persistence import PersistenceError
 
 from replay.attach import Attachment
 from replay.batch import Commit, Desk, Job, Projector, ProjectorError
-from replay.connections import DEFAULT_LOCK_TIMEOUT
-from replay.errors import ReplayError, is_busy, unavailable
+from replay.errors import DATABASE_ERRORS, ReplayError, is_busy, unavailable
 from replay.ledger import Ledger
+from replay.statements import HEAD, track
+from replay.store import Connection
 
 _BUSY_PAUSE: Final = 0.005
-# As much as a large command writes, because on a full disk a page or two may still find room, and
-# another value each time, because SQLite does not write what stays the same.
-_WRITE_SOMETHING: Final = "REPLACE INTO meta VALUES ('last_write_check', randomblob(65536))"
 
 
 class Transaction:
@@ -29,8 +26,7 @@ class Transaction:
         self._ledger = ledger
         self._writer = ledger.writer
         self._attachment = Attachment(ledger, desk.projectors, desk.clock)
-        self._data_version = 0
-        self.lock_timeout = ledger.recorder.datastore.pool.lock_timeout or DEFAULT_LOCK_TIMEOUT
+        self.lock_timeout = self._writer.lock_timeout
 
     def prepare(self) -> None:
         """Make missing tables and catch up; raises StoreOpenError when deciding could be wrong."""
@@ -40,7 +36,7 @@ class Transaction:
             self._attachment.prepare(connection)
             self._look_around(connection)
             self._writer.commit()
-        except sqlite3.Error as error:
+        except DATABASE_ERRORS as error:
             raise unavailable(error) from error
         finally:
             self._writer.rollback()
@@ -51,28 +47,21 @@ class Transaction:
         return self.desk.attached
 
     def begin(self, *, wait: bool = False) -> None:
-        """Take the write lock and look at what is committed; raises sqlite3.Error.
+        """Take the write lock and look at what is committed; raises one of DATABASE_ERRORS.
 
         With `wait` a lock that another process holds is waited for, up to the lock timeout.
         """
         connection = self._wait_for_lock() if wait else self._writer.begin()
-        statement = self._ledger.recorder.select_max_notification_id_statement
-        head = connection.execute(statement).fetchone()[0] or 0
+        head = connection.execute(HEAD).fetchone()[0] or 0
         if head != self._ledger.head:
             self._ledger.refresh()
             self.desk.rows.discard()
-        self._notice_others(connection)
+        if self._writer.disturbed():
+            self._look_around(connection)
         self.desk.start(self._ledger.head, self._ledger.recorded_at)
         self.desk.rows.start(connection)
 
-    def _notice_others(self, connection: sqlite3.Connection) -> None:
-        """Look again at the read models when another connection has written anything."""
-        version = connection.execute("PRAGMA data_version").fetchone()[0]
-        if version != self._data_version:
-            self._data_version = version
-            self._look_around(connection)
-
-    def _look_around(self, connection: sqlite3.Connection) -> None:
+    def _look_around(self, connection: Connection) -> None:
         self.desk.attached = self._attachment.look(connection)
         self.desk.rows.discard()
 
@@ -81,12 +70,12 @@ class Transaction:
         self.abandon()
         self.desk.attached = self._attachment.detach(error, self.desk.attached)
 
-    def _wait_for_lock(self) -> sqlite3.Connection:
+    def _wait_for_lock(self) -> Connection:
         deadline = time.monotonic() + self.lock_timeout
         while True:
             try:
                 return self._writer.begin()
-            except sqlite3.OperationalError as error:
+            except DATABASE_ERRORS as error:
                 if not is_busy(error) or time.monotonic() > deadline:
                     raise
             time.sleep(_BUSY_PAUSE)
@@ -103,7 +92,7 @@ class Transaction:
         self._ledger.events.put_groups(desk.groups, connection)
         if self._attachment.pending:
             self._attachment.write(connection)
-        self._ledger.recorder.track(connection, self._attachment.names, desk.head)
+        track(connection, self._attachment.names, desk.head)
         return True
 
     def commit(self) -> float:
@@ -117,7 +106,7 @@ class Transaction:
         self.abandon()
         first = self.desk.groups[0][0]
         version = first.originator_version
-        with suppress(ReplayError, PersistenceError, sqlite3.Error):
+        with suppress(ReplayError, PersistenceError, *DATABASE_ERRORS):
             found = self._ledger.events.get(first.originator_id, gt=version - 1, lte=version)
             return any(event.event_id == first.event_id for event in found)
         return False
@@ -136,13 +125,12 @@ class Transaction:
     def possible(self, *, durably: bool) -> bool:
         """Return whether a transaction can begin or, `durably`, whether one can be committed."""
         try:
-            connection = self._writer.begin()
             if durably:
-                connection.execute(_WRITE_SOMETHING)
-                self._writer.commit()
+                self._writer.try_out()
             else:
+                self._writer.begin()
                 self._writer.rollback()
-        except sqlite3.Error as error:
+        except DATABASE_ERRORS as error:
             self._writer.reset()
             return is_busy(error)
         return True
@@ -155,6 +143,5 @@ class Transaction:
     def abandon(self) -> None:
         """Undo the transaction and distrust the connection and every cached state."""
         self._writer.reset()
-        self._data_version = 0
         self._ledger.cache.clear()
         self.desk.rows.discard()

@@ -6,7 +6,7 @@ history: rows are rebuilt in temporary databases and compared in key order.
 
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing
 from itertools import zip_longest
 from typing import Final, Literal, TypeAlias
 
@@ -16,11 +16,12 @@ from msgspec import Struct
 from replay import tables
 from replay.attach import skipped_by
 from replay.batch import Projector
-from replay.connections import Row, SqlReader
 from replay.fold import PAGE, Fold, FoldError
 from replay.ledger import Ledger
 from replay.read_models import position_of, standing_of
 from replay.rows import RowBuffer, Table
+from replay.statements import HEAD
+from replay.store import Connection, Row, SqlReader
 
 Told: TypeAlias = Callable[[str, int, int], None]
 """Gets what is checked, how far that is, and how far it goes."""
@@ -70,29 +71,19 @@ def verify(ledger: Ledger, projectors: Iterable[Projector], told: Told = _nobody
 
     Raises sqlite3.Error when the store cannot be read.
     """
-    with _snapshot(ledger) as connection:
+    with ledger.access.snapshot() as connection:
         return _Check(ledger, connection, told).all(tuple(projectors))
-
-
-@contextmanager
-def _snapshot(ledger: Ledger) -> Iterator[sqlite3.Connection]:
-    with closing(ledger.recorder.datastore.pool.connect()) as connection:
-        connection.execute("PRAGMA query_only=ON")
-        connection.execute("BEGIN")
-        yield connection
-        connection.rollback()
 
 
 class _Check:
     """One look at one snapshot."""
 
-    def __init__(self, ledger: Ledger, connection: sqlite3.Connection, told: Told) -> None:
+    def __init__(self, ledger: Ledger, connection: Connection, told: Told) -> None:
         self._ledger = ledger
         self._connection = connection
         self._source = SqlReader(connection)
         self._told = told
-        statement = ledger.recorder.select_max_notification_id_statement
-        self._head = self._source.select(statement)[0][0] or 0
+        self._head = self._source.select(HEAD)[0][0] or 0
         self._events = 0
         self._checked: list[str] = []
 
@@ -201,9 +192,10 @@ class _Check:
             raise _FoundError(Finding(kind="row", text=text, read_model=name))
 
 
-def _in_order(connection: sqlite3.Connection, table: Table) -> Iterator[Row]:
+def _in_order(connection: Connection, table: Table) -> Iterator[Row]:
     keys = ",".join(table.columns[: table.key_columns])
-    return connection.execute(f"SELECT {','.join(table.columns)} FROM {table.name} ORDER BY {keys}")
+    columns = ",".join(table.columns)
+    return iter(connection.execute(f"SELECT {columns} FROM {table.name} ORDER BY {keys}"))
 
 
 def _difference(table: Table, stored: Row | None, expected: Row | None) -> str:

@@ -1,20 +1,20 @@
 """What long work needs of the store: short transactions with pauses, snapshots, and progress."""
 
-import sqlite3
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import Final
 
 from msgspec import Struct
 
 from replay.batch import Clock, Projector
-from replay.errors import ReplayError, StoreInUseError, is_busy
+from replay.errors import DATABASE_ERRORS, ReplayError, StoreInUseError, is_busy
 from replay.ledger import Ledger
 from replay.lock import StoreLock, live_server
 from replay.read_models import Phase, Standing, standing_of
+from replay.statements import HEAD
+from replay.store import Connection
 
-HEAD: Final = "SELECT max(notification_id) FROM stored_events"
 _LOCK_SECONDS: Final = 30.0
 _BUSY_PAUSE: Final = 0.001
 _SLICE_SECONDS: Final = 0.004
@@ -75,9 +75,9 @@ class Workbench:
         self._report = report
         self._stopping = stopping
         self.name = projector.name
-        self.path = f"{ledger.recorder.datastore.pool.db_name}.rebuild-{self.name}"
+        self.path = f"{ledger.access.place}.rebuild-{self.name}"
         self._began = (0.0, 0)
-        served = live_server(ledger.recorder.datastore.pool.db_name) is not None
+        served = live_server(ledger.access.place) is not None
         self._seconds = _SLICE_SECONDS if served else _ALONE_SECONDS
         self._largest = _LARGEST if served else _LARGEST_ALONE
         self._pause = 10 * _SLICE_SECONDS if served else 0.0
@@ -104,17 +104,12 @@ class Workbench:
         finally:
             lock.release()
 
-    @contextmanager
-    def snapshot(self) -> Iterator[sqlite3.Connection]:
-        """Yield a connection whose selects all see the same commit."""
-        with closing(self.ledger.recorder.datastore.pool.connect()) as connection:
-            connection.execute("PRAGMA query_only=ON")
-            connection.execute("BEGIN")
-            yield connection
-            connection.rollback()
+    def snapshot(self) -> AbstractContextManager[Connection]:
+        """Return a context manager giving a session whose selects all see the same commit."""
+        return self.ledger.access.snapshot()
 
     @contextmanager
-    def slicing(self, *, last: bool = False) -> Iterator[sqlite3.Connection]:
+    def slicing(self, *, last: bool = False) -> Iterator[Connection]:
         """Give a short transaction and, with a server on the store, as much time after it.
 
         Its size follows from how long the one before took. Slices are not synced one by one: what
@@ -122,8 +117,7 @@ class Workbench:
         """
         if self._stopping():
             raise CanceledError("canceled")
-        connection = self.ledger.writer.connection
-        connection.execute(f"PRAGMA synchronous={'FULL' if last else 'NORMAL'}")
+        self.ledger.writer.sync(durably=last)
         started = time.perf_counter()
         with self.writing() as connection:
             started = time.perf_counter()
@@ -134,7 +128,7 @@ class Workbench:
         time.sleep(min(took, self._pause))
 
     @contextmanager
-    def writing(self) -> Iterator[sqlite3.Connection]:
+    def writing(self) -> Iterator[Connection]:
         """Yield the connection of a transaction, which commits unless something is raised."""
         writer = self.ledger.writer
         connection = self._locked()
@@ -144,12 +138,12 @@ class Workbench:
         finally:
             writer.rollback()
 
-    def _locked(self) -> sqlite3.Connection:
+    def _locked(self) -> Connection:
         give_up = time.monotonic() + _LOCK_SECONDS
         while True:
             try:
                 return self.ledger.writer.begin()
-            except sqlite3.OperationalError as error:
+            except DATABASE_ERRORS as error:
                 if not is_busy(error) or time.monotonic() > give_up:
                     raise
             time.sleep(_BUSY_PAUSE)

@@ -97,6 +97,7 @@ def test_nothing_is_decided_for_a_client_that_left_before(tmp_path: Path) -> Non
 def slow_disk(server: LiveServer, seconds: float) -> None:
     """Let every COMMIT take so long."""
     writer = server.services.ledger.writer.connection
+    assert isinstance(writer, sqlite3.Connection)
     writer.set_trace_callback(lambda sql: time.sleep(seconds) if sql == "COMMIT" else None)
 
 

@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from projections.catalog import PROJECTORS
 from projections.rows import Projector
 from replay.codec import LedgerMapper
-from replay.connections import SqlReader
 from replay.fold import Fold
 from replay.rows import RowBuffer
+from replay.store import SqlReader
 from tests.projections.history import RandomHistory
 from tests.projections.support import Ledger
 

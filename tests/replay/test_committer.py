@@ -12,6 +12,7 @@ from replay.cache import StateCache
 from replay.committer import Outcome
 from replay.errors import StoreOpenError, StoreUnavailableError
 from replay.ledger import Ledger
+from replay.read_models import position_of
 from tests.replay.support import (
     FIRST_TIME,
     POISON,
@@ -131,7 +132,7 @@ async def test_only_the_command_that_breaks_fails(
 async def test_every_read_model_stands_at_the_head(ledger: Ledger) -> None:
     await together(committer_of(ledger), register("w1"), register("w2"))
 
-    positions = {name: ledger.recorder.max_tracking_id(name) for name in ("names", "frames")}
+    positions = {name: position_of(ledger.writer.connection, name) for name in ("names", "frames")}
     assert positions == {"names": 2, "frames": 2}
 
 

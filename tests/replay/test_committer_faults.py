@@ -14,9 +14,11 @@ import pytest
 from eventsourcing.persistence import OperationalError
 
 from replay.batch import Commit
-from replay.connections import LedgerConnectionPool, Row, SqlReader, Writer
+from replay.connections import LedgerConnectionPool, Writer
 from replay.errors import StoreUnavailableError, is_unavailable
 from replay.ledger import Ledger
+from replay.read_models import position_of
+from replay.store import Row, SqlReader
 from tests.replay.support import (
     POISON,
     Repeat,
@@ -108,7 +110,7 @@ class Unreadable(SqlReader):
 
 @pytest.fixture
 def losing(ledger: Ledger) -> Iterator[list[bool]]:
-    ledger.writer = Writer(LosingPool(db_name=ledger.recorder.datastore.pool.db_name))
+    ledger.writer = Writer(LosingPool(db_name=ledger.access.place))
     LosingConnection.faults.clear()
     yield LosingConnection.faults
     ledger.writer.reset()
@@ -327,7 +329,7 @@ def test_what_was_acknowledged_survives_a_kill(path: Path) -> None:
         acknowledged |= {line.strip() for line in process.stdout if line.endswith("\n")}
     with opened(path) as ledger:
         found = streams(ledger)
-        positions = [ledger.recorder.max_tracking_id(name) for name in ("names", "frames")]
+        positions = [position_of(ledger.writer.connection, name) for name in ("names", "frames")]
         rows = ledger.reader.select("SELECT count(*) FROM names")[0][0]
 
     assert acknowledged <= set(found)

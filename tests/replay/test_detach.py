@@ -14,6 +14,7 @@ from replay.errors import StoreOpenError
 from replay.feed import Hub, Live, Match
 from replay.ledger import Ledger
 from replay.read_models import Standing, position_of, standing_of
+from replay.statements import track
 from tests.replay.support import (
     PROJECTORS,
     Clock,
@@ -225,7 +226,7 @@ async def test_an_unknown_event_stops_only_the_read_models_that_have_to_read_it(
     row = (2, "workspace:w9", 1, "workspace.of_tomorrow", state)
     ledger.writer.connection.execute("INSERT INTO stored_events VALUES (?,?,?,?,?)", row)
     for name in ("names", "frames"):
-        ledger.recorder.track(ledger.writer.connection, [name], 2)
+        track(ledger.writer.connection, [name], 2)
 
     committer = committer_with(ledger, *PROJECTORS, Seen())
     outcome = await committer.submit(register("w3"), context())

@@ -13,7 +13,7 @@ from eventsourcing.persistence import IntegrityError
 from domain.events import TokenRevoked
 from domain.recorded import OPS_STREAM
 from domain.registry import WorkspaceState
-from replay.connections import Checkpointer
+from replay.connections import Checkpointer, SQLiteAccess
 from replay.errors import StoreOpenError, StoreUnavailableError
 from replay.ledger import Ledger
 from replay.sqlite import SCHEMA_VERSION
@@ -248,14 +248,16 @@ def test_the_write_ahead_log_starts_anew_while_nobody_writes(path: Path) -> None
 
 def test_the_write_ahead_log_starts_anew_under_a_writer_that_never_rests(path: Path) -> None:
     with opened(path) as ledger:
-        ledger.checkpointer.close()
-        ledger.checkpointer = Checkpointer(ledger.recorder.datastore.pool, log_pages=1)
+        access = ledger.access
+        assert isinstance(access, SQLiteAccess)
+        access.checkpointer.close()
+        access.checkpointer = Checkpointer(access.pool, log_pages=1)
         committer = committer_of(ledger)
         committer.execute(register("w1"), context())
         before = log_generation(path)
         deadline = time.monotonic() + 10
         while log_generation(path) < before + 2 and time.monotonic() < deadline:
             committer.execute(Repeat(workspace_id="w1", times=20), context())
-        ledger.checkpointer.close()
+        access.checkpointer.close()
 
         assert log_generation(path) >= before + 2

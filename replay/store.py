@@ -1,0 +1,122 @@
+"""What the rest of this package needs of a database, whichever one keeps the ledger.
+
+Statements are written in one small dialect: `?` for parameters, the types TEXT, INTEGER and BLOB,
+and nothing that only one database understands. A store translates them where it has to.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager
+from typing import Any, Protocol, TypeAlias
+
+from replay.errors import DATABASE_ERRORS, is_unavailable, unavailable
+
+Row: TypeAlias = tuple[Any, ...]
+
+
+class Cursor(Protocol):
+    """The rows that a statement gave."""
+
+    @property
+    def rowcount(self) -> int:
+        """How many rows were written."""
+
+    def fetchone(self) -> Any:
+        """Return the next row, None behind the last."""
+
+    def fetchmany(self, size: int, /) -> list[Any]:
+        """Return at most so many of the next rows."""
+
+    def fetchall(self) -> list[Any]:
+        """Return the rows that are left."""
+
+    def __iter__(self) -> Iterator[Any]:
+        """Yield the rows that are left."""
+
+
+class Connection(Protocol):
+    """One session; transactions begin and end where its owner says so."""
+
+    @property
+    def in_transaction(self) -> bool:
+        """Whether a transaction has begun and not ended."""
+
+    def execute(self, statement: str, parameters: Sequence[Any] = ..., /) -> Cursor:
+        """Run a statement."""
+
+    def executemany(self, statement: str, rows: Iterable[Row], /) -> Cursor:
+        """Run a statement once for each row."""
+
+
+class SqlReader:
+    """Answers SELECTs on a connection of its own with plain tuples."""
+
+    def __init__(self, connection: Connection) -> None:
+        """Read through `connection`."""
+        self._connection = connection
+
+    def select(self, statement: str, parameters: Sequence[Any] = ()) -> list[Row]:
+        """Return all rows; raises StoreUnavailableError when the store cannot be read."""
+        try:
+            return self._connection.execute(statement, parameters).fetchall()
+        except DATABASE_ERRORS as error:
+            if is_unavailable(error):
+                raise unavailable(error) from error
+            raise
+
+
+class Writer(Protocol):
+    """The one writing session of a process, opened anew after any failure."""
+
+    @property
+    def lock_timeout(self) -> float:
+        """How many seconds another process that writes is worth waiting for."""
+
+    def begin(self) -> Connection:
+        """Take the write lock; raises an error that `is_busy` when another process holds it."""
+
+    @property
+    def connection(self) -> Connection:
+        """The session, whether or not it is in a transaction."""
+
+    def disturbed(self) -> bool:
+        """Whether another session has written since the last time this was asked."""
+
+    def sync(self, *, durably: bool) -> None:
+        """Choose whether the commits to come survive a crash of the machine, not only of us."""
+
+    def try_out(self) -> None:
+        """Commit something that has to be written, to see whether that works."""
+
+    def commit(self) -> None:
+        """Make the transaction durable; after an error nobody knows whether it is."""
+
+    def rollback(self) -> None:
+        """Undo the transaction, if there is one."""
+
+    def reset(self) -> None:
+        """Undo the transaction and drop the session; the next use opens a new one."""
+
+
+class Access(Protocol):
+    """How a process reads and writes a store beside the event-store library's own pool."""
+
+    @property
+    def place(self) -> str:
+        """What an operator knows the store by; it holds no secret."""
+
+    @property
+    def live(self) -> SqlReader:
+        """A reader that sees each commit at once."""
+
+    @property
+    def writer(self) -> Writer:
+        """The writing session."""
+
+    def snapshot(self) -> AbstractContextManager[Connection]:
+        """Return a context manager giving a session whose selects all see the same commit."""
+
+    def committed(self) -> None:
+        """Take note of a commit of this process."""
+
+    def close(self) -> None:
+        """Close every session."""
