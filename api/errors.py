@@ -22,6 +22,7 @@ _BY_CODE: Final[Mapping[str, tuple[int, ...]]] = {
     "task_not_found": (404,),
     "run_not_found": (404,),
     "dependency_not_found": (404,),
+    "profile_not_found": (404,),
     "workspace_not_found": (404,),
     "session_not_found": (404,),
     "token_not_found": (404,),

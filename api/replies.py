@@ -24,6 +24,7 @@ from projections.wire import (
 from projections.wire.dashboard import Dashboard
 from projections.wire.inbox import Inbox, TriageState
 from projections.wire.inspect import Inspect
+from projections.wire.profile import ExecutionProfile
 
 
 class TaskResponse(Struct, frozen=True):
@@ -222,3 +223,9 @@ class InspectResponse(Struct, frozen=True):
     """A close look at a task or run."""
 
     inspect: Inspect
+
+
+class ExecutionProfileResponse(Struct, frozen=True):
+    """How a task wants to be executed."""
+
+    profile: ExecutionProfile

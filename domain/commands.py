@@ -113,6 +113,44 @@ class DeleteTask(Command, frozen=True, kw_only=True):
     task_id: str
 
 
+class ProfileSection(Struct, frozen=True, kw_only=True):
+    """One section of an execution profile as it was sent; each section has some of the members."""
+
+    mode: str = ""
+    agent_name: str = ""
+    provider: str = ""
+    model: str = ""
+    guidance: str = ""
+    sandbox_ref: str = ""
+    allowed_agent_names: tuple[str, ...] = ()
+    preferred_agent_names: tuple[str, ...] = ()
+    allowed_channel_ids: tuple[str, ...] = ()
+    preferred_channel_ids: tuple[str, ...] = ()
+    allowed_peer_ids: tuple[str, ...] = ()
+    preferred_peer_ids: tuple[str, ...] = ()
+    required_capabilities: tuple[str, ...] = ()
+    preferred_capabilities: tuple[str, ...] = ()
+
+
+class SetProfile(Command, frozen=True, kw_only=True):
+    """Replace the execution profile of a task; `sent_task_id` is what the profile itself says."""
+
+    task_id: str
+    sent_task_id: str = ""
+    coordinator: ProfileSection | None = None
+    worker: ProfileSection | None = None
+    review: ProfileSection | None = None
+    participants: ProfileSection | None = None
+    sandbox: ProfileSection | None = None
+    runtime: ProfileSection | None = None
+
+
+class DeleteProfile(Command, frozen=True, kw_only=True):
+    """Go back to the default execution profile."""
+
+    task_id: str
+
+
 class AddDependency(Command, frozen=True, kw_only=True):
     """Let a task wait for another."""
 

@@ -5,7 +5,16 @@ from typing import Any
 
 from domain import commands as c
 from domain import operations, session, starvation, triage
-from domain.task import claims, creation, dependencies, execution, leases, lifecycle, runs
+from domain.task import (
+    claims,
+    creation,
+    dependencies,
+    execution,
+    leases,
+    lifecycle,
+    profile,
+    runs,
+)
 from domain.world import Plan
 
 _DECIDE: dict[type[c.Command], Callable[[Any, Plan], c.Reply]] = {
@@ -22,6 +31,8 @@ _DECIDE: dict[type[c.Command], Callable[[Any, Plan], c.Reply]] = {
     c.DeleteTask: lifecycle.delete_task,
     c.AddDependency: dependencies.add_dependency,
     c.RemoveDependency: dependencies.remove_dependency,
+    c.SetProfile: profile.set_profile,
+    c.DeleteProfile: profile.delete_profile,
     c.ClaimRun: runs.claim_run,
     c.StartRun: runs.start_run,
     c.AttachSession: runs.attach_session,

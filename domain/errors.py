@@ -102,6 +102,13 @@ class DependencyNotFoundError(DomainError):
     sentinel = "task: task dependency not found"
 
 
+class ProfileNotFoundError(DomainError):
+    """The task has no execution profile of its own."""
+
+    code = "profile_not_found"
+    sentinel = "task: task execution profile not found"
+
+
 class WorkspaceNotFoundError(DomainError):
     """No such workspace."""
 

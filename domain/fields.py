@@ -15,6 +15,8 @@ Choice = TypeVar("Choice", bound=str)
 _CHANNEL: Final = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}", re.ASCII)
 _NOT_IN_CAPABILITY: Final = re.compile(r"[ \t\r\n,]")
 _CAPABILITY_BYTES: Final = 128
+_CONTROL: Final = re.compile(r"[\t\r\n]")
+_SELECTOR_BYTES: Final = 128
 _LIST_ITEMS: Final = 256
 
 
@@ -85,6 +87,36 @@ def channel(value: str | None, path: str) -> str:
     return name
 
 
+def limited(value: str, path: str, limit: int) -> str:
+    """Return the trimmed text; one that is longer than this many bytes is refused as invalid."""
+    trimmed = value.strip()
+    if len(trimmed.encode()) > limit:
+        message = f"{path} exceeds {limit} bytes"
+        raise ValidationError(message)
+    return text(trimmed, path)
+
+
+def selector(value: str, path: str) -> str:
+    """Return the trimmed name that an execution profile chooses somebody or something by."""
+    name = limited(value, path, _SELECTOR_BYTES)
+    if _CONTROL.search(name):
+        message = f"{path} must not contain control whitespace: {name!r}"
+        raise ValidationError(message)
+    return name
+
+
+def selectors(values: Sequence[str], path: str) -> tuple[str, ...]:
+    """Return the trimmed names of an execution profile's list."""
+    _check_length(values, path)
+    return tuple(selector(value, f"{path}[{index}]") for index, value in enumerate(values))
+
+
+def _check_length(values: Sequence[str], path: str) -> None:
+    if len(values) > _LIST_ITEMS:
+        message = f"{path} must have at most {_LIST_ITEMS} items: {len(values)}"
+        raise ValidationError(message)
+
+
 def at_least_one(value: int, path: str, most: int) -> int:
     """Return a number from 1 to `most`."""
     if value < 1:
@@ -109,9 +141,7 @@ def lease_seconds(value: int, default: int) -> int:
 
 def capabilities(values: Sequence[str], path: str) -> tuple[str, ...]:
     """Return the capability ids without duplicates, in the order given."""
-    if len(values) > _LIST_ITEMS:
-        message = f"{path} must have at most {_LIST_ITEMS} items: {len(values)}"
-        raise ValidationError(message)
+    _check_length(values, path)
     ids = tuple(dict.fromkeys(value.strip() for value in values))
     for capability in ids:
         size = len(capability.encode())

@@ -4,6 +4,7 @@ Names and fields are the storage format: change them through an upcaster.
 """
 
 from domain.fact import Fact
+from domain.profile import CoordinatorMode, ExecutionProfile, SandboxMode, WorkerMode
 from domain.values import (
     NO_JSON,
     ApprovalPolicy,
@@ -184,3 +185,22 @@ class TaskResumed(Fact, frozen=True, kw_only=True):
     previous_paused: bool
     paused: bool
     metadata: Json = NO_JSON
+
+
+class TaskProfileUpdated(Fact, frozen=True, kw_only=True):
+    """The execution profile was replaced as a whole."""
+
+    TYPE = "task.execution_profile_updated"
+    PRIVATE = frozenset({"profile"})
+    task_id: str
+    coordinator_mode: CoordinatorMode
+    worker_mode: WorkerMode
+    sandbox_mode: SandboxMode
+    profile: ExecutionProfile
+
+
+class TaskProfileDeleted(Fact, frozen=True, kw_only=True):
+    """The default execution profile is in force again."""
+
+    TYPE = "task.execution_profile_deleted"
+    task_id: str

@@ -10,6 +10,7 @@ from api.routes import (
     inspect,
     observe,
     pages,
+    profile,
     projections,
     registry,
     runs,
@@ -22,6 +23,7 @@ from api.routes import (
 OPERATIONS: Final[tuple[Operation, ...]] = (
     *tasks.OPERATIONS,
     *task_reads.OPERATIONS,
+    *profile.OPERATIONS,
     *runs.OPERATIONS,
     *claims.OPERATIONS,
     *agent.OPERATIONS,

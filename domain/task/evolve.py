@@ -154,6 +154,14 @@ def _resumed(state: TaskState, recorded: Recorded, _: e.TaskResumed) -> TaskStat
     )
 
 
+def _profile_updated(state: TaskState, _: Recorded, fact: e.TaskProfileUpdated) -> TaskState:
+    return state.with_task(profile=fact.profile)
+
+
+def _profile_deleted(state: TaskState, _: Recorded, __: e.TaskProfileDeleted) -> TaskState:
+    return state.with_task(profile=None)
+
+
 def _enqueued(state: TaskState, recorded: Recorded, fact: e.RunEnqueued) -> TaskState:
     run = Run(
         id=recorded.run_id,
@@ -311,6 +319,8 @@ _EVOLVE: dict[type[e.Fact], Callable[[TaskState, Recorded, Any], TaskState]] = {
     e.TaskDependencyRemoved: _dependency_removed,
     e.TaskPaused: _paused,
     e.TaskResumed: _resumed,
+    e.TaskProfileUpdated: _profile_updated,
+    e.TaskProfileDeleted: _profile_deleted,
     e.RunEnqueued: _enqueued,
     e.RunClaimed: _claimed,
     e.RunStarting: _starting,

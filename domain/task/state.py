@@ -6,6 +6,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from domain.instants import Instant
+from domain.profile import ExecutionProfile
 from domain.values import (
     ACTIVE_CLAIM,
     NO_JSON,
@@ -117,6 +118,7 @@ class Task(Struct, frozen=True, kw_only=True, omit_defaults=True):
     metadata: Json = NO_JSON
     dependencies: tuple[Dependency, ...] = ()
     children: tuple[str, ...] = ()
+    profile: ExecutionProfile | None = None
     deleted: bool = False
 
     @property

@@ -134,6 +134,11 @@ EVENT_TABLE: dict[str, tuple[set[str], set[str]]] = {
         {"previous_status", "status"},
         {"diagnostic", "queued_at", "coordination_channel"},
     ),
+    "task.execution_profile_updated": (
+        {"task_id", "coordinator_mode", "worker_mode", "sandbox_mode"},
+        set(),
+    ),
+    "task.execution_profile_deleted": ({"task_id"}, set()),
     # The types below are additions.
     "task.status_changed": (
         {"previous_status", "status", "cause_event_id", "cause_task_id"},

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from random import Random
 
 from domain import events as e
+from domain.profile import ExecutionProfile, ParticipantPolicy, WorkerProfile
 from domain.recorded import actor_stream
 from domain.task.state import Run, TaskState
 from domain.values import Actor, Owner, Priority, TriageAction
@@ -14,6 +15,13 @@ _OWNERS = (
     Owner("pool", "coder"),
     Owner("agent_session", "session-1"),
     Owner("human", "ann"),
+)
+_PROFILES = (
+    None,
+    ExecutionProfile(),
+    ExecutionProfile(worker=WorkerProfile(mode="select", agent_name="coder")),
+    ExecutionProfile(worker=WorkerProfile(mode="select", required_capabilities=("go", "sql"))),
+    ExecutionProfile(participants=ParticipantPolicy(allowed_agent_names=("coder", "tester"))),
 )
 _PRIORITIES: tuple[Priority, ...] = ("low", "medium", "high", "urgent")
 
@@ -52,6 +60,7 @@ class RandomHistory:
             self._resume,
             self._update,
             self._status,
+            self._profile,
             self._depend,
             self._undepend,
             self._delete,
@@ -189,6 +198,23 @@ class RandomHistory:
                     owner=self.random.choice(_OWNERS),
                 ),
             )
+
+    def _profile(self) -> None:
+        state = self._pick()
+        if state is None:
+            return
+        profile = self.random.choice(_PROFILES)
+        if profile is None:
+            self.ledger.emit(state.id, e.TaskProfileDeleted(task_id=state.id))
+            return
+        fact = e.TaskProfileUpdated(
+            task_id=state.id,
+            coordinator_mode=profile.coordinator.mode,
+            worker_mode=profile.worker.mode,
+            sandbox_mode=profile.sandbox.mode,
+            profile=profile,
+        )
+        self.ledger.emit(state.id, fact)
 
     def _status(self) -> None:
         if state := self._pick():

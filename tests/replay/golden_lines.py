@@ -10,6 +10,15 @@ import msgspec
 from msgspec import Raw, Struct
 
 from domain.events import FACTS, Fact
+from domain.profile import (
+    CoordinatorProfile,
+    ExecutionProfile,
+    ParticipantPolicy,
+    ReviewProfile,
+    RuntimePolicy,
+    SandboxPolicy,
+    WorkerProfile,
+)
 from domain.recorded import Recorded
 from domain.values import Actor, Origin, Owner
 from replay.codec import LedgerMapper
@@ -17,7 +26,22 @@ from tests.replay.codec_support import plain_mapper
 
 FOLDER = Path(__file__).parent / "golden"
 NUMBERS = {bool: True, int: 7}
-STRUCTS = {Actor: Actor("agent_session", "sess-1"), Owner: Owner("pool", "builders")}
+STRUCTS = {
+    Actor: Actor("agent_session", "sess-1"),
+    Owner: Owner("pool", "builders"),
+    ExecutionProfile: ExecutionProfile(
+        coordinator=CoordinatorProfile(mode="guided", agent_name="lead", guidance="slowly"),
+        worker=WorkerProfile(
+            mode="select", agent_name="coder", provider="p", required_capabilities=("go", "sql")
+        ),
+        review=ReviewProfile(allowed_agent_names=("critic",), model="m"),
+        participants=ParticipantPolicy(preferred_channel_ids=("room",), allowed_peer_ids=("x",)),
+        sandbox=SandboxPolicy(mode="ref", sandbox_ref="box"),
+        runtime=RuntimePolicy(mode="evidence"),
+        created_at=1_700_000_000_000_003,
+        updated_at=1_700_000_000_000_004,
+    ),
+}
 TIMES: dict[str, Any] = {"occurred_at": 1_700_000_000_000_001, "recorded_at": 1_700_000_000_000_002}
 
 
