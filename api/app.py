@@ -32,14 +32,14 @@ from api.errors import error_body, phrase_of, status_of
 from api.identity import LOCAL, caller_of
 from api.openapi import document
 from api.parsing import MAX_BODY
-from api.past import REWINDING, Pasts, wanted
+from api.past import REWINDING, services_at, wanted
 from api.redaction import log_failure, redact_text
 from api.routes import OPERATIONS
 from api.routing import Router
 from api.services import Services
 from domain.errors import DomainError
 from domain.registry import TokenState
-from replay.errors import StoreUnavailableError
+from replay.errors import PastUnavailableError, StoreUnavailableError
 
 _LOG: Final = logging.getLogger("taskledger")
 _CHALLENGE: Final[Headers] = ((b"www-authenticate", b"Bearer"),)
@@ -72,7 +72,6 @@ class Application(Starlette):
         self.state.services = services
         services.document = document(OPERATIONS)
         self._services = services
-        self._pasts = Pasts(services)
         self._guard = services.guard
         self._access = services.access
         self._router = Router(map(Prepared, OPERATIONS))
@@ -163,8 +162,9 @@ class Application(Starlette):
                 may_register=operation.registers_session,
             )
         services = self._services
-        if operation.operation_id in REWINDING and (moment := wanted(scope["query_string"])):
-            services = await self._pasts.services_at(moment)
+        name = operation.operation_id
+        if name in REWINDING and (moment := wanted(scope["query_string"])) is not None:
+            services = await services_at(services, moment, name, values[0] if values else "")
         call = Call(
             services=services,
             prepared=prepared,
@@ -230,6 +230,8 @@ def _refused(error: Exception, found: Found) -> Answer:
             return refusal(401, str(error), _CHALLENGE)
         case ForbiddenError():
             return refusal(403, str(error))
+        case PastUnavailableError():
+            return refusal(503, str(error), RETRY)
         case StoreUnavailableError():
             _LOG.error("store unavailable: %s", redact_text(str(error)))
             return refusal(503, phrase_of(503), RETRY)

@@ -1,15 +1,9 @@
-"""Answers as of a moment of the past: handlers run as ever, over the read models as they were.
-
-The read models are folded by a child process; the files it leaves are kept for the next moments.
-"""
+"""Answers as of a moment of the past: handlers run as ever, over the rows as they were then."""
 
 import asyncio
 import sqlite3
-import sys
-from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, cast
 from urllib.parse import parse_qsl
 
@@ -18,24 +12,30 @@ from domain.instants import SECOND
 from domain.recorded import SCHEDULER_STREAM
 from domain.registry import SchedulerState
 from domain.world import evolve
+from projections.queries.runs import run_of
 from projections.queries.scheduler import scheduler_status
 from projections.wire import SchedulerStatus
-from replay.errors import StoreUnavailableError
-from replay.moments import Moment, MomentError, moment_of
-from replay.past import fingerprint
 from replay.store import SqlReader
+from replay.moments import Moment, MomentError, moment_of
+from replay.related import Kin, RelatedFold
 
 if TYPE_CHECKING:
     from api.services import Services
     from replay.ledger import Ledger
 
+_OF_ONE_TASK: Final[Mapping[str, Kin]] = {
+    "getTask": "detail",
+    "getTaskTree": "tree",
+    "listTaskRuns": "runs",
+    "getTaskRun": "run",
+}
+_READ_OF_ONE_TASK: Final = frozenset({"tasks", "runs", "registry", "timeline"})
+"""The read models that those operations read."""
+
 REWINDING: Final = frozenset(
     {
-        "getTask",
+        *_OF_ONE_TASK,
         "listTasks",
-        "getTaskTree",
-        "listTaskRuns",
-        "getTaskRun",
         "getScheduler",
         "getSchedulerBacklog",
         "getTaskInbox",
@@ -53,17 +53,14 @@ AS_OF: Final[dict[str, Any]] = {
     "schema": {"type": "string"},
 }
 _PARAMETER: Final = "as_of"
-_KEPT: Final = 8
-_INTERVAL: Final = 50_000
-_CHILDREN: Final = 2
 
 
-def wanted(query_string: bytes) -> str:
-    """Return the moment a request asks for, empty when it asks for now."""
+def wanted(query_string: bytes) -> str | None:
+    """Return the moment a request asks for, None when it asks for now."""
     if _PARAMETER.encode() not in query_string:
-        return ""
-    pairs = parse_qsl(query_string.decode("latin-1"))
-    return next((value.strip() for name, value in pairs if name == _PARAMETER), "")
+        return None
+    pairs = parse_qsl(query_string.decode("latin-1"), keep_blank_values=True)
+    return next((value.strip() for name, value in pairs if name == _PARAMETER), None)
 
 
 class PastLedger:
@@ -111,96 +108,41 @@ def _scheduler(ledger: "Ledger", sequence: int) -> SchedulerState:
     return state if isinstance(state, SchedulerState) else SchedulerState()
 
 
-class Pasts:
-    """The moments that were asked for last, each a file beside the store."""
+async def services_at(services: "Services", text: str, operation: str, item: str) -> "Services":
+    """Return services that answer an operation on an item, if it has one, as of a moment.
 
-    def __init__(self, services: "Services") -> None:
-        """Know no moment yet."""
-        self._services = services
-        self._store = Path(services.settings.sqlite_path)
-        self._fingerprint = ""
-        self._open: OrderedDict[int, sqlite3.Connection] = OrderedDict()
-        self._making: dict[int, asyncio.Future[None]] = {}
-        self._turns = asyncio.Semaphore(_CHILDREN)
-
-    async def services_at(self, text: str) -> "Services":
-        """Return services that answer as of a moment; raises ValidationError for a bad one."""
-        ledger = self._services.ledger
-        self._services.committer.poll()
-        try:
-            moment = moment_of(ledger, ledger.reader, text)
-        except MomentError as error:
-            raise ValidationError(f"{_PARAMETER}: {error}") from error
-        connection = await self._connection(moment.sequence)
-        past = PastServices(self._services, moment, SqlReader(connection))
-        return cast("Services", past)
-
-    async def _connection(self, sequence: int) -> sqlite3.Connection:
-        self._check_fingerprint()
-        while sequence not in self._open:
-            await self._made(sequence)
-        self._open.move_to_end(sequence)
-        return self._open[sequence]
-
-    async def _made(self, sequence: int) -> None:
-        """Wait for the file of a sequence, which is made once for all who wait."""
-        if sequence not in self._making:
-            making = asyncio.ensure_future(self._make(sequence))
-            self._making[sequence] = making
-            making.add_done_callback(lambda _: self._making.pop(sequence, None))
-        await asyncio.shield(self._making[sequence])
-
-    def _check_fingerprint(self) -> None:
-        """Forget files that other projectors, or an earlier server, have made."""
-        found = fingerprint(self._services.ledger, self._services.projectors)
-        if found == self._fingerprint:
-            return
-        self._fingerprint = found
-        self._open.clear()
-        for path in self._store.parent.glob(f"{self._store.name}.as-of-*"):
-            path.unlink(missing_ok=True)
-
-    def _path(self, sequence: int) -> Path:
-        name = f"{self._store.name}.as-of-{self._fingerprint}-{sequence}"
-        return self._store.with_name(name)
-
-    async def _make(self, sequence: int) -> None:
-        """Fold a moment, from a file at a whole interval that later moments begin with as well."""
-        start = sequence // _INTERVAL * _INTERVAL
-        if start not in {0, sequence} and start not in self._open:
-            await self._made(start)
-        path = self._path(sequence)
-        async with self._turns:
-            position = max((each for each in self._open if each < sequence), default=0)
-            base = str(self._path(position)) if position else ""
-            await _fold(str(self._store), str(path), str(sequence), base, str(position))
-        if path != self._path(sequence):
-            # Other events are passed over since this was begun.
-            path.unlink(missing_ok=True)
-            return
-        self._keep(sequence, path)
-
-    def _keep(self, sequence: int, path: Path) -> None:
-        connection = sqlite3.connect(path, isolation_level=None)
-        connection.execute("PRAGMA query_only=ON")
-        self._open[sequence] = connection
-        while len(self._open) > _KEPT:
-            oldest, _ = self._open.popitem(last=False)
-            # Whoever still reads it has it open.
-            self._path(oldest).unlink(missing_ok=True)
-
-
-async def _fold(*words: str) -> None:
-    """Let a child process fold; raises StoreUnavailableError when it fails."""
-    child = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "api.past_fold", *words), stderr=asyncio.subprocess.PIPE
-    )
+    Raises ValidationError for a moment that is none, PastUnavailableError for one that cannot be
+    gone back to.
+    """
+    ledger = services.ledger
+    services.committer.poll()
     try:
-        _, told = await child.communicate()
-    except BaseException:
-        child.kill()
-        raise
-    if child.returncode:
-        lines = told.decode(errors="replace").strip().splitlines()
-        message = f"the past cannot be folded: {lines[-1] if lines else child.returncode}"
-        raise StoreUnavailableError(message)
+        moment = moment_of(ledger, ledger.reader, text)
+    except MomentError as error:
+        raise ValidationError(f"{_PARAMETER}: {error}") from error
+    task_id = _task_of(services, operation, item)
+    if task_id:
+        reader = await _related(services, moment.sequence, task_id, _OF_ONE_TASK[operation])
+    else:
+        reader = await services.moments.reader_at(moment.sequence)
+    return cast("Services", PastServices(services, moment, reader))
+
+
+def _task_of(services: "Services", operation: str, item: str) -> str:
+    """Return the task that an operation is about, empty when it is about many, or unknown."""
+    if operation == "getTaskRun":
+        # The run of a task that was deleted later is found nowhere but among all of that moment.
+        run = run_of(services.ledger.reader, item)
+        return run.task_id if run else ""
+    return item if operation in _OF_ONE_TASK else ""
+
+
+async def _related(services: "Services", sequence: int, task_id: str, kin: Kin) -> SqlReader:
+    """Return the rows that belong to one task; others get their turn while they are folded."""
+    ledger = services.ledger
+    projectors = [each for each in services.projectors if each.name in _READ_OF_ONE_TASK]
+    connection = sqlite3.connect(":memory:", isolation_level=None)
+    fold = RelatedFold(ledger, projectors, ledger.reader, sequence)
+    for _ in fold.slices(connection, task_id, kin):
+        await asyncio.sleep(0)
+    return SqlReader(connection)

@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from api.access import Access
 from api.guard import Guard
+from api.moments import Moments
 from api.projections import Projections
 from api.redaction import log_failure
 from api.settings import Settings
@@ -46,6 +47,7 @@ NewId = Callable[[str], str]
 
 _LOG: Final = logging.getLogger("taskledger")
 _FOREIGN_POLL_SECONDS: Final = 1.0
+_SNAPSHOT_SECONDS: Final = 5.0
 _RANDOM_BITS: Final = 12
 _TYPE, _WORKSPACE = 3, 4
 _DETACH_ORIGIN: Final = Origin("daemon", "projections.detach")
@@ -136,6 +138,7 @@ class Services:
         self.document = b""
         self._tasks: set[asyncio.Task[Any]] = set()
         self.projections = Projections(self)
+        self.moments = Moments(self)
 
     def _committer(self) -> Committer:
         listeners = (self.hub.publish, self._notice)
@@ -183,6 +186,7 @@ class Services:
         self.keep(asyncio.create_task(self._every(self.settings.sweep_seconds, self._sweep)))
         self.keep(asyncio.create_task(self._every(self.settings.sweep_seconds, self._escalate)))
         self.keep(asyncio.create_task(self._every(_FOREIGN_POLL_SECONDS, self._poll)))
+        self.keep(asyncio.create_task(self._every(_SNAPSHOT_SECONDS, self.moments.keep_up)))
         await self.projections.resume()
 
     def keep(self, task: "asyncio.Task[Any]") -> None:

@@ -51,6 +51,8 @@ class Settings(Struct, frozen=True, kw_only=True):
     stuck_starting_seconds: int = 300
     stuck_running_seconds: int = 1_800
     stale_seconds: int = 120
+    snapshot_interval: int = 20_000
+    snapshot_megabytes: int = 4_096
     claim_wait_seconds: float = 60.0
     drain_poll_seconds: float = 0.5
     shutdown_seconds: float = 10.0
@@ -91,6 +93,8 @@ _RULES: Final[Mapping[str, Callable[[Any], str]]] = {
     "stuck_starting_seconds": _between(0, 365 * _DAY),
     "stuck_running_seconds": _between(0, 365 * _DAY),
     "stale_seconds": _between(0, 365 * _DAY),
+    "snapshot_interval": _between(1, 10_000_000),
+    "snapshot_megabytes": _between(1, 1 << 30),
     "starved_after_cycles": _between(1, 1_000_000),
     "attention_after_cycles": _between(1, 1_000_000),
     "claim_wait_seconds": _between(0, _DAY),

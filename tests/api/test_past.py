@@ -1,11 +1,9 @@
 """Answers as of a moment are the bytes that the endpoint gave at that moment."""
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
-from api import past
 from domain.instants import rfc3339
 from tests.api.live import LiveServer, error_of, serving
 from tests.machine.gates import START, STEP
@@ -77,28 +75,6 @@ def test_answers_as_of_a_time_are_those_given_then(told: Told) -> None:
         for path in PATHS:
             expected = told.answers[sequence, path]
             assert told.answer(path, rfc3339(now)) == expected, (sequence, path)
-
-
-def test_only_few_moments_are_kept_beside_the_store(told: Told) -> None:
-    folder = Path(told.server.settings.sqlite_path).parent
-
-    assert 1 <= len(list(folder.glob("*.as-of-*"))) <= 8
-
-
-def test_files_that_somebody_removed_are_made_again(told: Told) -> None:
-    folder = Path(told.server.settings.sqlite_path).parent
-    for file in folder.glob("*.as-of-*"):
-        file.unlink()
-    for (sequence, path), expected in told.answers.items():
-        assert told.answer(path, str(sequence)) == expected, (sequence, path)
-
-
-def test_a_moment_behind_a_whole_interval_begins_with_the_file_kept_there(
-    told: Told, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(past, "_INTERVAL", 4)
-    for (sequence, path), expected in told.answers.items():
-        assert told.answer(path, str(sequence)) == expected, (sequence, path)
 
 
 @pytest.mark.parametrize("text", ["100000", "yesterday", "-3"])
