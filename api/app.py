@@ -39,7 +39,7 @@ from api.routing import Router
 from api.services import Services
 from domain.errors import DomainError
 from domain.registry import TokenState
-from replay.errors import PastUnavailableError, StoreUnavailableError
+from replay.errors import StoreUnavailableError
 
 _LOG: Final = logging.getLogger("taskledger")
 _CHALLENGE: Final[Headers] = ((b"www-authenticate", b"Bearer"),)
@@ -230,8 +230,6 @@ def _refused(error: Exception, found: Found) -> Answer:
             return refusal(401, str(error), _CHALLENGE)
         case ForbiddenError():
             return refusal(403, str(error))
-        case PastUnavailableError():
-            return refusal(503, str(error), RETRY)
         case StoreUnavailableError():
             _LOG.error("store unavailable: %s", redact_text(str(error)))
             return refusal(503, phrase_of(503), RETRY)

@@ -21,7 +21,7 @@ from projections.rows import Projector
 from projections.timeline import TimelineProjector
 from replay.store import SqlReader
 from replay.delta import take_in
-from replay.errors import PastUnavailableError
+from replay.errors import StoreUnavailableError
 from replay.past import PastFold, fingerprint
 from replay.rows import RowBuffer
 from replay.snapshots import MOST, Shelf, Snapshot, opened, points_between, thinned
@@ -60,7 +60,7 @@ class Moments:
         self._not_before = 0.0
 
     async def reader_at(self, sequence: int) -> SqlReader:
-        """Return the rows as they were; raises PastUnavailableError when they cannot be had."""
+        """Return the rows as they were; raises StoreUnavailableError when they cannot be had."""
         self._check_fingerprint()
         found = self._open.get(sequence)
         if found is None:
@@ -85,6 +85,8 @@ class Moments:
         try:
             connection = await self._folded(sequence)
         except (OSError, sqlite3.Error) as error:
+            # Whatever was wrong, the next one looks at the snapshots again.
+            self._sound.clear()
             raise _unavailable(sequence, repr(error)) from error
         connection.execute("PRAGMA query_only=ON")
         if mark == self._fingerprint:
@@ -149,7 +151,7 @@ class Moments:
         return False
 
     async def keep_up(self) -> None:
-        """Make the snapshots that are due; raises PastUnavailableError when that fails."""
+        """Make the snapshots that are due; raises StoreUnavailableError when that fails."""
         ledger, loop = self._services.ledger, asyncio.get_running_loop()
         due = ledger.head // self._interval * self._interval
         if not due or self._maker.locked() or loop.time() < self._not_before:
@@ -209,7 +211,7 @@ class Moments:
         sequence: int = 0,
         target: str = "",
     ) -> None:
-        """Let a child process fold; raises PastUnavailableError when it fails."""
+        """Let a child process fold; raises StoreUnavailableError when it fails."""
         work = Work(
             store=self._services.settings.sqlite_path,
             base=base.sequence if base else 0,
@@ -232,10 +234,6 @@ class Moments:
             raise _unavailable(upto, lines[-1] if lines else f"exit code {child.returncode}")
 
 
-def _unavailable(sequence: int, reason: str) -> PastUnavailableError:
-    _LOG.error("the past up to sequence %d cannot be folded: %s", sequence, reason)
-    message = (
-        f"as_of: the read models up to sequence {sequence} cannot be folded now;"
-        " the log of the server says why"
-    )
-    return PastUnavailableError(message)
+def _unavailable(sequence: int, reason: str) -> StoreUnavailableError:
+    message = f"the read models up to sequence {sequence} cannot be folded: {reason}"
+    return StoreUnavailableError(message)

@@ -29,8 +29,8 @@ _OF_ONE_TASK: Final[Mapping[str, Kin]] = {
     "listTaskRuns": "runs",
     "getTaskRun": "run",
 }
-_READ_OF_ONE_TASK: Final = frozenset({"tasks", "runs", "registry", "timeline"})
-"""The read models that those operations read."""
+READ_OF_ONE_TASK: Final = frozenset({"tasks", "runs", "registry", "timeline"})
+"""The read models that answers about one task are read from."""
 
 REWINDING: Final = frozenset(
     {
@@ -111,7 +111,7 @@ def _scheduler(ledger: "Ledger", sequence: int) -> SchedulerState:
 async def services_at(services: "Services", text: str, operation: str, item: str) -> "Services":
     """Return services that answer an operation on an item, if it has one, as of a moment.
 
-    Raises ValidationError for a moment that is none, PastUnavailableError for one that cannot be
+    Raises ValidationError for a moment that is none, StoreUnavailableError for one that cannot be
     gone back to.
     """
     ledger = services.ledger
@@ -140,7 +140,7 @@ def _task_of(services: "Services", operation: str, item: str) -> str:
 async def _related(services: "Services", sequence: int, task_id: str, kin: Kin) -> SqlReader:
     """Return the rows that belong to one task; others get their turn while they are folded."""
     ledger = services.ledger
-    projectors = [each for each in services.projectors if each.name in _READ_OF_ONE_TASK]
+    projectors = [each for each in services.projectors if each.name in READ_OF_ONE_TASK]
     connection = sqlite3.connect(":memory:", isolation_level=None)
     fold = RelatedFold(ledger, projectors, ledger.reader, sequence)
     for _ in fold.slices(connection, task_id, kin):

@@ -31,7 +31,7 @@ HELP = {
     "stuck_starting_seconds": "A run that stays starting this long counts as stuck; 0 never.",
     "stuck_running_seconds": "A run that stays running this long counts as stuck; 0 never.",
     "stale_seconds": "Work without an event for longer than this counts as stale; 0 never.",
-    "snapshot_interval": "Events between two snapshots of the read models, which `as_of` begins with.",
+    "snapshot_interval": "Events between two snapshots, which answers as of then begin with.",
     "snapshot_megabytes": "Room for snapshots; the newest one is kept in any case.",
     "claim_wait_seconds": "How long a waiting claim is held open, at most.",
     "drain_poll_seconds": "Time between two looks of a drain.",

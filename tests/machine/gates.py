@@ -3,11 +3,11 @@
 import asyncio
 import json
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Coroutine, Iterator
 from contextlib import ExitStack
 from itertools import count
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from msgspec import Struct
 
@@ -19,6 +19,7 @@ from domain.values import SCHEDULER_ACTOR, SCHEDULER_ORIGIN
 from tests.faults.client import Client
 from tests.faults.embedded import embedded
 
+T = TypeVar("T")
 START = 1_777_777_777_000_000
 STEP = 1_000
 
@@ -29,6 +30,7 @@ class Answer(Struct, frozen=True, kw_only=True):
     status: int
     json: Any
     replayed: bool
+    body: bytes = b""
 
 
 class Gate(Protocol):
@@ -86,35 +88,46 @@ class HttpGate:
 class DirectGate:
     """The application itself, with a clock and ids of the test; nothing happens by itself."""
 
-    def __init__(self) -> None:
+    def __init__(self, folder: Path | None = None, **settings: Any) -> None:
         self.now = START
-        self._folder = tempfile.TemporaryDirectory()
-        self._path = Path(self._folder.name) / "ledger.db"
+        self._folder = None if folder else tempfile.TemporaryDirectory()
+        self._path = (folder or Path(self._folder.name if self._folder else "")) / "ledger.db"
         self._ids = count(1)
-        settings = Settings(store=f"sqlite:{self._path}")
-        self._services: Services = build(settings, lambda: self.now, self._new_id)
-        self._app = create_app(self._services)
+        chosen = Settings(store=f"sqlite:{self._path}", **settings)
+        self.services: Services = build(chosen, lambda: self.now, self._new_id)
+        self._app = create_app(self.services)
         self._loop = asyncio.new_event_loop()
 
     def send(self, method: str, path: str, body: Any = None, session: str = "") -> Answer:
         self.now += STEP
-        return self._loop.run_until_complete(self._send(method, path, body, session))
+        return self.read(path, method=method, body=body, session=session)
+
+    def read(
+        self, path: str, *, method: str = "GET", body: Any = None, session: str = ""
+    ) -> Answer:
+        """Return the answer to a request that takes no time."""
+        return self.run(self._send(method, path, body, session))
+
+    def run(self, work: Coroutine[Any, Any, T]) -> T:
+        """Return what comes of some work on the loop of the application."""
+        return self._loop.run_until_complete(work)
 
     def sweep(self) -> None:
         """Take back the leases that ran out, as the server does from time to time."""
         self.now += STEP
         command = ExpireLeases(limit=100, reason="scheduler_sweep")
-        context = self._services.context(SCHEDULER_ACTOR, SCHEDULER_ORIGIN)
-        self._services.committer.execute(command, context)
+        context = self.services.context(SCHEDULER_ACTOR, SCHEDULER_ORIGIN)
+        self.services.committer.execute(command, context)
 
     def close(self) -> Path:
-        self._loop.run_until_complete(self._services.stop())
+        self.run(self.services.stop())
         self._loop.close()
-        self._services.close()
+        self.services.close()
         return self._path
 
     def clean(self) -> None:
-        self._folder.cleanup()
+        if self._folder is not None:
+            self._folder.cleanup()
 
     def _new_id(self, prefix: str) -> str:
         return f"{prefix}-{next(self._ids):08d}"
@@ -137,6 +150,7 @@ class DirectGate:
             status=head["status"],
             json=json.loads(text) if text else None,
             replayed=dict(head["headers"]).get(b"idempotent-replayed") == b"true",
+            body=text,
         )
 
 

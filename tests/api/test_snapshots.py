@@ -1,0 +1,183 @@
+"""Snapshots make answers of the past cheap; whether they are there changes no byte of them."""
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from replay.snapshots import digest_of
+from tests.machine.gates import DirectGate
+from tests.machine.rewinding import OF_ALL, RecordingGate
+from tests.replay.audited import STORY
+
+INTERVAL = 4
+
+
+@contextmanager
+def gate_over(
+    folder: Path, kind: type[RecordingGate] = RecordingGate, **settings: Any
+) -> Iterator[RecordingGate]:
+    gate = kind(folder, **{"snapshot_interval": INTERVAL, **settings})
+    try:
+        yield gate
+    finally:
+        gate.close()
+
+
+@pytest.fixture(name="told")
+def _told(tmp_path: Path) -> RecordingGate:
+    """A closed gate, with what it answered in its time."""
+    with gate_over(tmp_path) as gate:
+        for request in STORY:
+            gate.send(*request)
+    return gate
+
+
+def files(folder: Path) -> list[Path]:
+    return sorted((folder / "ledger.db.snapshots").glob("*"))
+
+
+def sequences(folder: Path) -> list[int]:
+    return sorted(int(path.name.partition("-")[0]) for path in files(folder))
+
+
+def check(gate: DirectGate, told: RecordingGate) -> None:
+    """Check every answer about many tasks against those given in their time."""
+    for (as_of, path), expected in told.answers.items():
+        if path in OF_ALL:
+            answer = gate.read(f"{path}{'&' if '?' in path else '?'}as_of={as_of}")
+            assert (answer.status, answer.body) == expected, (as_of, path)
+
+
+def test_answers_begin_with_snapshots_that_are_made_on_the_way(
+    told: RecordingGate, tmp_path: Path
+) -> None:
+    with gate_over(tmp_path) as gate:
+        head = gate.services.ledger.head
+        check(gate, told)
+
+    assert sequences(tmp_path) == list(range(INTERVAL, head, INTERVAL))[: len(files(tmp_path))]
+    assert files(tmp_path)
+
+
+def test_snapshots_are_made_in_the_background_before_anybody_asks(
+    told: RecordingGate, tmp_path: Path
+) -> None:
+    with gate_over(tmp_path) as gate:
+        gate.run(gate.services.moments.keep_up())
+        due = gate.services.ledger.head // INTERVAL * INTERVAL
+        made = files(tmp_path)
+        gate.run(gate.services.moments.keep_up())
+        check(gate, told)
+
+    assert sequences(tmp_path) == list(range(INTERVAL, due + 1, INTERVAL))
+    assert files(tmp_path) == made
+
+
+def test_snapshots_survive_a_restart(told: RecordingGate, tmp_path: Path) -> None:
+    with gate_over(tmp_path) as gate:
+        gate.run(gate.services.moments.keep_up())
+    made = {path: path.stat().st_mtime_ns for path in files(tmp_path)}
+    with gate_over(tmp_path) as gate:
+        check(gate, told)
+
+    assert {path: path.stat().st_mtime_ns for path in files(tmp_path)} == made
+
+
+@pytest.mark.parametrize("damage", [b"", b"not a database"])
+def test_a_damaged_snapshot_is_dropped_and_made_again(
+    told: RecordingGate, tmp_path: Path, damage: bytes
+) -> None:
+    with gate_over(tmp_path) as gate:
+        gate.run(gate.services.moments.keep_up())
+    made = files(tmp_path)
+    for path in made:
+        path.write_bytes(damage or path.read_bytes()[:-1] + b"\x00\x01")
+    with gate_over(tmp_path) as gate:
+        check(gate, told)
+        gate.run(gate.services.moments.keep_up())
+
+    assert [path.name.rpartition("-")[0] for path in files(tmp_path)] == [
+        path.name.rpartition("-")[0] for path in made
+    ]
+    assert all(path.stem.endswith(digest_of(path)) for path in files(tmp_path))
+
+
+def test_answers_leave_snapshots_as_they_are(told: RecordingGate, tmp_path: Path) -> None:
+    with gate_over(tmp_path) as gate:
+        gate.run(gate.services.moments.keep_up())
+        before = {path: path.read_bytes() for path in files(tmp_path)}
+        check(gate, told)
+
+    assert {path: path.read_bytes() for path in files(tmp_path)} == before
+
+
+def test_snapshots_of_another_history_are_removed(told: RecordingGate, tmp_path: Path) -> None:
+    with gate_over(tmp_path) as gate:
+        gate.run(gate.services.moments.keep_up())
+    for path in files(tmp_path):
+        sequence, _, rest = path.name.partition("-")
+        path.rename(path.with_name(f"{sequence}-{'0' * 32}-{rest.partition('-')[2]}"))
+    (tmp_path / "ledger.db.snapshots" / "nothing.db").touch()
+    with gate_over(tmp_path) as gate:
+        check(gate, told)
+
+    assert "0" * 32 not in "".join(path.name for path in files(tmp_path))
+    assert "nothing.db" not in {path.name for path in files(tmp_path)}
+
+
+def test_there_are_never_more_than_there_is_room_for(told: RecordingGate, tmp_path: Path) -> None:
+    with gate_over(tmp_path, snapshot_interval=1, snapshot_megabytes=1) as gate:
+        gate.run(gate.services.moments.keep_up())
+        head = gate.services.ledger.head
+
+    found = files(tmp_path)
+    assert sequences(tmp_path)[-1] == head
+    assert len(found) == 1 or sum(path.stat().st_size for path in found) <= 1 << 20
+
+
+@pytest.mark.parametrize("path", ["/api/tasks", "/api/scheduler", "/api/observe/tasks/dashboard"])
+def test_a_fold_that_fails_is_in_the_log_and_the_present_goes_on(
+    told: RecordingGate, tmp_path: Path, path: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    folder = tmp_path / "ledger.db.snapshots"
+    folder.write_text("a file where a folder should be")
+    with gate_over(tmp_path) as gate:
+        head = gate.services.ledger.head
+        refused, now = gate.read(f"{path}?as_of={head}"), gate.read(path)
+        of_one_task = gate.read(f"/api/tasks/a?as_of={head}")
+        folder.unlink()
+        again = gate.read(f"{path}?as_of={head}")
+
+    # The text of what is wrong with the server is for its log alone.
+    assert (refused.status, refused.json["error"]) == (503, "Service Unavailable")
+    due = head // INTERVAL * INTERVAL
+    assert f"the read models up to sequence {due} cannot be folded: FileExists" in caplog.text
+    assert (now.status, of_one_task.status, again.status) == (200, 200, 200)
+
+
+def test_moments_a_long_way_from_a_snapshot_are_folded_by_another_process(
+    told: RecordingGate, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("api.moments._AT_ONCE", 1)
+    with gate_over(tmp_path) as gate:
+        gate.run(gate.services.moments.keep_up())
+        check(gate, told)
+
+
+def test_many_who_ask_for_a_moment_at_once_get_the_same(
+    told: RecordingGate, tmp_path: Path
+) -> None:
+    with gate_over(tmp_path) as gate:
+        moments = gate.services.moments
+
+        async def all_at_once() -> list[Any]:
+            return await asyncio.gather(*(moments.reader_at(9) for _ in range(5)))
+
+        readers = gate.run(all_at_once())
+        statement = "SELECT * FROM tasks"
+        assert len({tuple(each.select(statement)) for each in readers}) == 1
+    assert len(files(tmp_path)) == 1

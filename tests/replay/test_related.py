@@ -1,0 +1,116 @@
+"""What is folded for one task is what a fold of everything says about it, at every sequence."""
+
+import sqlite3
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from api.past import READ_OF_ONE_TASK
+from projections.catalog import PROJECTORS
+from projections.queries.runs import list_runs, run_detail
+from projections.queries.tasks import task_detail, task_tree
+from projections.rows import Reader
+from replay.connections import SqlReader
+from replay.ledger import Ledger
+from replay.past import PastFold, create
+from replay.related import Kin, RelatedFold
+from replay.rows import RowBuffer
+from tests.machine.machines import DirectMachine
+from tests.machine.moves import spend_day
+from tests.replay.audited import planted, store_of
+from tests.replay.support import opened
+
+READ = [each for each in PROJECTORS if each.name in READ_OF_ONE_TASK]
+ASKED: tuple[tuple[Kin, Callable[[Reader, str], Any]], ...] = (
+    ("detail", task_detail),
+    ("tree", task_tree),
+    ("runs", list_runs),
+)
+
+
+class SilentMachine(DirectMachine):
+    """Only makes a history."""
+
+    def compare(self) -> None:
+        self.steps += 1
+        self.sound = True
+
+
+@pytest.fixture(name="ledger", scope="module")
+def _ledger() -> Iterator[Ledger]:
+    day = SilentMachine()
+    spend_day(day, 3, 50)
+    path = day.gate.close()
+    with opened(path) as ledger:
+        yield ledger
+    day.gate.clean()
+
+
+def connection() -> sqlite3.Connection:
+    return sqlite3.connect(":memory:", isolation_level=None)
+
+
+def everything(ledger: Ledger, sequence: int) -> SqlReader:
+    target = connection()
+    create(target, PROJECTORS)
+    rows = RowBuffer(table for each in PROJECTORS for table in each.tables)
+    rows.start(target)
+    for _ in PastFold(ledger, PROJECTORS, rows).pages(ledger.reader, sequence, 10_000):
+        pass
+    return SqlReader(target)
+
+
+def related(ledger: Ledger, sequence: int, task_id: str, kin: Kin) -> SqlReader:
+    target = connection()
+    for _ in RelatedFold(ledger, READ, ledger.reader, sequence).slices(target, task_id, kin):
+        pass
+    return SqlReader(target)
+
+
+def test_answers_about_each_task_are_the_same_bytes_at_every_sequence(ledger: Ledger) -> None:
+    encode = msgspec.json.encode
+    for sequence in range(ledger.head + 1):
+        whole = everything(ledger, sequence)
+        for (task_id,) in whole.select("SELECT task_id FROM tasks"):
+            for kin, ask in ASKED:
+                part = related(ledger, sequence, task_id, kin)
+                assert encode(ask(part, task_id)) == encode(ask(whole, task_id)), (sequence, kin)
+        for run_id, task_id in whole.select("SELECT run_id, task_id FROM runs"):
+            part = related(ledger, sequence, task_id, "run")
+            assert encode(run_detail(part, run_id)) == encode(run_detail(whole, run_id))
+
+
+def test_nothing_is_read_but_the_streams_of_the_task_and_its_kin(ledger: Ledger) -> None:
+    asked = []
+
+    class Watched:
+        def select(self, statement: str, parameters: Any = ()) -> list[Any]:
+            asked.append(parameters[0])
+            return ledger.reader.select(statement, parameters)
+
+    (task_id, document) = everything(ledger, ledger.head).select(
+        "SELECT task_id, doc FROM tasks WHERE parent_task_id <> ''"
+    )[0]
+    fold = RelatedFold(ledger, READ, Watched(), ledger.head)
+    for _ in fold.slices(connection(), task_id, "runs"):
+        pass
+
+    lineage = [task_id, *msgspec.json.decode(document)["ancestors"]]
+    assert set(asked) == {f"task:{each}" for each in lineage}
+
+
+def test_a_task_of_which_nothing_is_known_has_no_rows(ledger: Ledger) -> None:
+    assert task_detail(related(ledger, ledger.head, "nobody", "detail"), "nobody") is None
+
+
+def test_an_event_that_cannot_be_read_leaves_what_was_before_it(tmp_path: Path) -> None:
+    store = store_of(tmp_path)
+    planted(store, "UPDATE stored_events SET topic = 'task.of_tomorrow' WHERE notification_id = 6")
+    with opened(store) as ledger:
+        detail = task_detail(related(ledger, ledger.head, "a", "detail"), "a")
+        before = task_detail(everything(ledger, 5), "a")
+
+    assert msgspec.json.encode(detail) == msgspec.json.encode(before)
