@@ -19,12 +19,12 @@ import msgspec
 from api.rewinding import Work
 from projections.rows import Projector
 from projections.timeline import TimelineProjector
-from replay.store import SqlReader
 from replay.delta import take_in
 from replay.errors import StoreUnavailableError
 from replay.past import PastFold, fingerprint
 from replay.rows import RowBuffer
 from replay.snapshots import MOST, Shelf, Snapshot, opened, points_between, thinned
+from replay.store import SqlReader
 
 if TYPE_CHECKING:
     from api.services import Services
@@ -49,7 +49,8 @@ class Moments:
             each for each in services.projectors if each.name != TimelineProjector.name
         )
         self._tables = [table for each in self._projectors for table in each.tables]
-        self._shelf = Shelf(services.ledger, self._projectors)
+        folder = Path(f"{services.settings.sqlite_path}.snapshots")
+        self._shelf = Shelf(folder, services.ledger, self._projectors)
         self._interval = services.settings.snapshot_interval
         self._sound: set[Path] = set()
         self._fingerprint = ""
@@ -117,7 +118,7 @@ class Moments:
         with tempfile.TemporaryDirectory(prefix="taskledger-as-of-") as folder:
             target = Path(folder) / "delta.db"
             async with self._turns:
-                await self._child(base, sequence, sequence=sequence, target=str(target))
+                await self._child(base, target, sequence=sequence)
             await asyncio.to_thread(take_in, connection, target, self._tables)
 
     # Snapshots.
@@ -172,7 +173,7 @@ class Moments:
 
     async def _made(self, points: Sequence[int], base: Snapshot | None) -> Snapshot:
         """Return the last of the snapshots that a child process makes."""
-        await self._child(base, points[-1], points=tuple(points))
+        await self._child(base, self._shelf.folder, points=tuple(points))
         made = {each.sequence: each for each in self._shelf.snapshots()}
         if points[-1] not in made:
             raise _unavailable(points[-1], "other events are passed over by now")
@@ -205,11 +206,10 @@ class Moments:
     async def _child(
         self,
         base: Snapshot | None,
-        upto: int,
+        target: Path,
         *,
         points: tuple[int, ...] = (),
         sequence: int = 0,
-        target: str = "",
     ) -> None:
         """Let a child process fold; raises StoreUnavailableError when it fails."""
         work = Work(
@@ -218,7 +218,7 @@ class Moments:
             base_path=str(base.path) if base else "",
             points=points,
             sequence=sequence,
-            target=target,
+            target=str(target),
         )
         child = await asyncio.create_subprocess_exec(
             *(sys.executable, "-m", "api.rewinding", msgspec.json.encode(work).decode()),
@@ -231,7 +231,9 @@ class Moments:
             raise
         if child.returncode:
             lines = told.decode(errors="replace").strip().splitlines()
-            raise _unavailable(upto, lines[-1] if lines else f"exit code {child.returncode}")
+            raise _unavailable(
+                max((*points, sequence)), lines[-1] if lines else f"exit code {child.returncode}"
+            )
 
 
 def _unavailable(sequence: int, reason: str) -> StoreUnavailableError:

@@ -15,9 +15,9 @@ from domain.world import evolve
 from projections.queries.runs import run_of
 from projections.queries.scheduler import scheduler_status
 from projections.wire import SchedulerStatus
-from replay.store import SqlReader
 from replay.moments import Moment, MomentError, moment_of
 from replay.related import Kin, RelatedFold
+from replay.store import SqlReader
 
 if TYPE_CHECKING:
     from api.services import Services

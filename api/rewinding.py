@@ -32,7 +32,8 @@ _GC_THRESHOLDS: Final = (200_000, 50, 100)
 class Work(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What to fold, beginning with the snapshot at `base_path` if there is one.
 
-    Either snapshots at `points`, or what changes up to `sequence` into the file `target`.
+    Either snapshots at `points` into the folder `target`, or what changes up to `sequence` into
+    the file `target`.
     """
 
     store: str
@@ -52,7 +53,7 @@ def perform(work: Work, ledger: Ledger) -> None:
     """Do the work; raises OSError and sqlite3.Error, also when the parent is gone."""
     parent = os.getppid()
     if work.points:
-        shelf = Shelf(ledger, REWOUND)
+        shelf = Shelf(Path(work.target), ledger, REWOUND)
         shelf.make(work.points, work.snapshot, lambda: os.getppid() != parent)
         return
     with closing(opened(work.snapshot, REWOUND)) as connection:

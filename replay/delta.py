@@ -6,8 +6,8 @@ from collections.abc import Iterable
 from contextlib import closing
 from pathlib import Path
 
-from replay.connections import Row
 from replay.rows import RowBuffer, Table
+from replay.store import Row
 
 
 class NotedRows(RowBuffer):

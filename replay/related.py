@@ -14,11 +14,11 @@ from domain.task.state import TaskState
 from domain.world import State, evolve
 from replay.attach import skipped_by
 from replay.batch import Projector
-from replay.store import Row
 from replay.fold import Fold, FoldError, Source
 from replay.ledger import Ledger
 from replay.past import Several
 from replay.rows import RowBuffer
+from replay.store import Row
 
 Kin: TypeAlias = Literal["detail", "tree", "runs", "run"]
 """Whose streams are needed beside those of the task and its ancestors: the children and whatever

@@ -55,11 +55,11 @@ class StoppedError(Exception):
 class Shelf:
     """The snapshots of one store, in a folder of their own."""
 
-    def __init__(self, ledger: Ledger, projectors: Iterable[Projector]) -> None:
+    def __init__(self, folder: Path, ledger: Ledger, projectors: Iterable[Projector]) -> None:
         """Know those that these projectors made of this ledger."""
+        self.folder = folder
         self._ledger = ledger
         self._projectors = tuple(projectors)
-        self.folder = Path(f"{ledger.recorder.datastore.pool.db_name}.snapshots")
 
     def snapshots(self) -> list[Snapshot]:
         """Return those that fit, the oldest moment first; stale ones are removed."""

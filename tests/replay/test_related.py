@@ -13,11 +13,11 @@ from projections.catalog import PROJECTORS
 from projections.queries.runs import list_runs, run_detail
 from projections.queries.tasks import task_detail, task_tree
 from projections.rows import Reader
-from replay.connections import SqlReader
 from replay.ledger import Ledger
 from replay.past import PastFold, create
 from replay.related import Kin, RelatedFold
 from replay.rows import RowBuffer
+from replay.store import SqlReader
 from tests.machine.machines import DirectMachine
 from tests.machine.moves import spend_day
 from tests.replay.audited import planted, store_of
