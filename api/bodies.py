@@ -4,7 +4,7 @@ from typing import Annotated, TypeAlias
 
 import msgspec
 
-from api.parsing import Body, SignedInt64, between, items_of, no_json, one_of
+from api.parsing import Body, SignedInt32, SignedInt64, between, items_of, no_json, one_of
 from domain.values import (
     MAX_CLAIMS,
     ApprovalPolicy,
@@ -13,8 +13,11 @@ from domain.values import (
     LeaseAction,
     OwnerKind,
     Priority,
+    ReviewOutcome,
+    ReviewPolicy,
     Scope,
 )
+from projections.wire.times import DateTime
 
 Text: TypeAlias = str | None
 Raw: TypeAlias = Json
@@ -146,6 +149,40 @@ class FailRunRequest(Body, frozen=True, kw_only=True):
     REQUIRED = ("error",)
     error: Text = None
     metadata: Raw = msgspec.field(default_factory=no_json)
+
+
+class RequestTaskRunReviewRequest(Body, frozen=True, kw_only=True):
+    """What kind of review; everything has a default, the ids are those of the path."""
+
+    run_id: Text = None
+    task_id: Text = None
+    policy: Annotated[str, one_of(ReviewPolicy)] | None = None
+    review_round: SignedInt32 | None = None
+    attempt: SignedInt32 | None = None
+    parent_review_id: Text = None
+    reason: Text = None
+    deadline_at: DateTime | None = None
+
+
+class ReviewVerdictRequest(Body, frozen=True, kw_only=True):
+    """What the reviewer found; `missing_work` is an array of texts."""
+
+    REQUIRED = ("confidence", "delivery_id", "outcome", "reason")
+    outcome: Annotated[str, one_of(ReviewOutcome)] | None = None
+    confidence: float | None = None
+    reason: Text = None
+    delivery_id: Text = None
+    missing_work: Raw = msgspec.field(default_factory=no_json)
+    next_round_guidance: Text = None
+    review_text: Text = None
+
+
+class SubmitTaskRunReviewVerdictRequest(Body, frozen=True, kw_only=True):
+    """The verdict of a review; the run is that of the review."""
+
+    REQUIRED = ("verdict",)
+    run_id: Text = None
+    verdict: ReviewVerdictRequest | None = None
 
 
 class ClaimNextAgentTaskRequest(Body, frozen=True, kw_only=True):

@@ -128,8 +128,11 @@ class Call:
 
     def reply(self, reply: msgspec.Struct, *, replayed: bool = False) -> Answer:
         """Return the answer of a success."""
-        headers = REPLAYED if replayed else ()
-        return Answer(self._prepared.operation.success, _encode(reply), headers)
+        operation = self._prepared.operation
+        if not replayed:
+            return Answer(operation.success, _encode(reply))
+        status = operation.repeated_success or operation.success
+        return Answer(status, _encode(reply), REPLAYED)
 
     def require_workspace(self, workspace_id: str, what: str) -> None:
         """Let a read pass that stays inside the token's workspace; raises PermissionDenied."""

@@ -21,6 +21,7 @@ _BY_CODE: Final[Mapping[str, tuple[int, ...]]] = {
     "force_op_requires_reason": (422,),
     "task_not_found": (404,),
     "run_not_found": (404,),
+    "review_not_found": (404,),
     "dependency_not_found": (404,),
     "profile_not_found": (404,),
     "workspace_not_found": (404,),

@@ -208,6 +208,8 @@ def _parameters(operation: Operation, schemas: Schemas) -> list[dict[str, Any]]:
 
 def _responses(operation: Operation, schemas: Schemas) -> dict[str, Any]:
     responses = {str(operation.success): _success(operation, schemas)}
+    if operation.repeated_success:
+        responses[str(operation.repeated_success)] = responses[str(operation.success)]
     if operation.empty_success:
         responses[str(operation.empty_success)] = _response(operation.empty_success)
     by_transport = (403,) if operation.public else (401, 403, 413, 500, 503)

@@ -26,7 +26,8 @@ class Operation(Struct, frozen=True, kw_only=True):
     """One method of one path.
 
     `statuses` are the refusals that belong to the operation; those of the transport (401, 403, 413,
-    500, 503) are added where the document is made. An empty body is refused when it is
+    500, 503) are added where the document is made. A repeated request is answered with
+    `repeated_success`, if there is one, instead of `success`. An empty body is refused when it is
     `body_required`; the document asks for one when it is `body_expected`. `labels` name the path's
     values in refusals. An `agent` operation needs the agent headers, a `public` one no token.
     """
@@ -45,6 +46,7 @@ class Operation(Struct, frozen=True, kw_only=True):
     what: str = ""
     query: type[Query] | None = None
     success: int = 200
+    repeated_success: int = 0
     empty_success: int = 0
     reply: Any = None
     media_type: str = JSON

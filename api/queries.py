@@ -6,6 +6,7 @@ from domain.values import (
     OriginKind,
     OwnerKind,
     Priority,
+    ReviewStatus,
     RunStatus,
     Scope,
     TaskStatus,
@@ -35,6 +36,14 @@ class ListRunsQuery(Query, frozen=True, kw_only=True):
 
     status: RunStatus | None = None
     session_id: str = ""
+    limit: Int32 = 0
+
+
+class ListReviewsQuery(Query, frozen=True, kw_only=True):
+    """Which reviews to list; 0 means no limit."""
+
+    status: ReviewStatus | None = None
+    reviewer_session_id: str = ""
     limit: Int32 = 0
 
 

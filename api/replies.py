@@ -25,6 +25,7 @@ from projections.wire.dashboard import Dashboard
 from projections.wire.inbox import Inbox, TriageState
 from projections.wire.inspect import Inspect
 from projections.wire.profile import ExecutionProfile
+from projections.wire.reviews import Review
 
 
 class TaskResponse(Struct, frozen=True):
@@ -145,6 +146,41 @@ class LeaseResponse(Struct, frozen=True):
     """A lease."""
 
     lease: RunLease
+
+
+class ReviewRequestResponse(Struct, frozen=True):
+    """A review, and whether it is new."""
+
+    review: Review
+    created: bool
+
+
+class GetTaskRunReviewResponse(Struct, frozen=True):
+    """A review."""
+
+    review: Review
+
+
+class ReviewListResponse(Struct, frozen=True):
+    """Reviews, the latest change first."""
+
+    reviews: tuple[Review, ...]
+
+
+class SubmitTaskRunReviewVerdictResponse(Struct, frozen=True, omit_defaults=True):
+    """A review, the run that continues what it rejected, and whether that was the last round."""
+
+    review: Review
+    continuation_run: Run | None = None
+    circuit_opened: bool = False
+
+
+class ClaimNextAgentReviewResponse(Struct, frozen=True):
+    """What a session is to review."""
+
+    review: Review
+    task: TaskReference
+    run: Run
 
 
 class SchedulerResponse(Struct, frozen=True):

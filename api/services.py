@@ -14,7 +14,7 @@ from api.projections import Projections
 from api.redaction import log_failure
 from api.settings import Settings
 from api.waiting import ClaimQueue, CommitSignal
-from domain.commands import EscalateRuns, ExpireLeases, NoteProjection
+from domain.commands import EndReviews, EscalateRuns, ExpireLeases, NoteProjection
 from domain.decide import decide
 from domain.events import ProjectionDetached
 from domain.instants import SECOND
@@ -121,6 +121,7 @@ class Services:
         self.new_id = new_id
         self.policy = Policy(
             max_lease_expiries=settings.max_lease_expiries,
+            max_review_rounds=settings.max_review_rounds,
             default_lease_seconds=settings.lease_seconds,
             strict_sessions=settings.strict_sessions,
         )
@@ -227,9 +228,11 @@ class Services:
                 log_failure(error)
 
     async def _sweep(self) -> None:
-        """Take back leases that ran out, also while the scheduler is paused."""
+        """Take back leases and end reviews whose time is over, also while claiming is paused."""
         command = ExpireLeases(limit=self.settings.sweep_limit, reason="scheduler_sweep")
         await self.committer.submit(command, self.context(SCHEDULER_ACTOR, SCHEDULER_ORIGIN))
+        overdue = EndReviews(limit=self.settings.sweep_limit)
+        await self.committer.submit(overdue, self.context(SCHEDULER_ACTOR, SCHEDULER_ORIGIN))
 
     async def _escalate(self) -> None:
         """Let a cycle pass for the runs that wait too long."""

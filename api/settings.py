@@ -39,6 +39,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     allowed_hosts: tuple[str, ...] = ()
     strict_sessions: bool = False
     max_lease_expiries: int = 3
+    max_review_rounds: int = 3
     lease_seconds: int = DEFAULT_LEASE_SECONDS
     sweep_seconds: float = 15.0
     sweep_limit: int = 100
@@ -83,6 +84,7 @@ _RULES: Final[Mapping[str, Callable[[Any], str]]] = {
     "store": _store,
     "allowed_hosts": lambda hosts: next(filter(None, map(_host, hosts)), ""),
     "max_lease_expiries": _between(1, 1_000_000),
+    "max_review_rounds": _between(1, 1_000_000),
     "lease_seconds": _between(1, MAX_LEASE_SECONDS),
     "sweep_seconds": _between(0.01, _DAY),
     "sweep_limit": _between(1, 100_000),

@@ -5,7 +5,14 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Final
 
-_ONE_RUN: Final = frozenset({"task.run_enqueued", "task.run_released", "task.run_lease_expired"})
+_ONE_RUN: Final = frozenset(
+    {
+        "task.run_enqueued",
+        "task.run_released",
+        "task.run_lease_expired",
+        "task.run_review_retry_enqueued",
+    }
+)
 _MANY_RUNS: Final = frozenset(
     {"task.approved", "task.dependency_removed", "task.status_changed", "task.updated"}
 )

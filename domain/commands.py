@@ -375,6 +375,51 @@ class TriageTask(Command, frozen=True, kw_only=True):
     action: TriageAction
 
 
+class RequestReview(Command, frozen=True, kw_only=True):
+    """Let an ended run be judged. `stated_` ids are those of the body, which have to agree.
+
+    A round of 0 is that of the run, an attempt of 0 the first one.
+    """
+
+    run_id: str
+    stated_run_id: str = ""
+    stated_task_id: str = ""
+    policy: str = ""
+    review_round: int = 0
+    attempt: int = 0
+    parent_review_id: str = ""
+    reason: str = ""
+    deadline_at: str = ""
+
+
+class ClaimNextReview(Command, frozen=True, kw_only=True):
+    """Let a session take the oldest review that waits and that it may do."""
+
+    session_id: str
+    agent_name: str
+    workspace_id: str = ""
+
+
+class SubmitVerdict(Command, frozen=True, kw_only=True):
+    """Say what came of a review. The `run_id`, when it is given, has to be the review's."""
+
+    review_id: str
+    run_id: str = ""
+    outcome: str = ""
+    confidence: float | None = None
+    reason: str = ""
+    delivery_id: str = ""
+    missing_work: Json = NO_JSON
+    next_round_guidance: str = ""
+    review_text: str = ""
+
+
+class EndReviews(Command, frozen=True, kw_only=True):
+    """Let the reviews past their deadline end without a judgement."""
+
+    limit: int
+
+
 class EscalateRuns(Command, frozen=True, kw_only=True):
     """Let a cycle pass for runs that wait too long. Ages are microseconds, the rest are cycles."""
 
@@ -394,5 +439,6 @@ class Reply(Struct, frozen=True, kw_only=True):
     task_id: str = ""
     run_id: str = ""
     session_id: str = ""
+    review_id: str = ""
     replayed: bool = False
     stale_channel: str = ""

@@ -13,7 +13,9 @@ from domain.task import (
     leases,
     lifecycle,
     profile,
+    reviews,
     runs,
+    verdicts,
 )
 from domain.world import Plan
 
@@ -59,6 +61,10 @@ _DECIDE: dict[type[c.Command], Callable[[Any, Plan], c.Reply]] = {
     c.NoteProjection: operations.note_projection,
     c.SkipEvent: operations.skip_event,
     c.TriageTask: triage.triage_task,
+    c.RequestReview: reviews.request_review,
+    c.ClaimNextReview: reviews.claim_next_review,
+    c.SubmitVerdict: verdicts.submit_verdict,
+    c.EndReviews: verdicts.end_reviews,
     c.EscalateRuns: starvation.escalate_runs,
 }
 

@@ -95,6 +95,13 @@ class RunNotFoundError(DomainError):
     sentinel = "task: task run not found"
 
 
+class ReviewNotFoundError(DomainError):
+    """No such review."""
+
+    code = "review_not_found"
+    sentinel = "task: task run review not found"
+
+
 class DependencyNotFoundError(DomainError):
     """No such dependency edge."""
 

@@ -8,6 +8,8 @@ from typing import ClassVar
 
 from msgspec import Struct
 
+from domain.values import ReviewOutcome
+
 
 class Fact(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What happened, without the envelope."""
@@ -15,3 +17,15 @@ class Fact(Struct, frozen=True, kw_only=True, omit_defaults=True):
     TYPE: ClassVar[str]
     SCHEMA_VERSION: ClassVar[int] = 1
     PRIVATE: ClassVar[frozenset[str]] = frozenset()
+
+
+class VerdictFact(Fact, frozen=True, kw_only=True):
+    """What the two events of one verdict have in common."""
+
+    review_id: str
+    run_id: str
+    outcome: ReviewOutcome
+    confidence: float
+    delivery_id: str
+    review_round: int
+    continuation_run_id: str = ""

@@ -8,6 +8,7 @@ from typing import Any, Final, TypeVar, cast, get_args
 import msgspec
 
 from domain.errors import PayloadTooLargeError, ValidationError
+from domain.instants import ZERO_TIME, parse_rfc3339, rfc3339
 from domain.values import ID_BYTES, MAX_LEASE_SECONDS, NO_JSON, TEXT_BYTES, Json
 
 Choice = TypeVar("Choice", bound=str)
@@ -47,6 +48,27 @@ def required(value: str | None, path: str, *, limit: int = TEXT_BYTES) -> str:
         message = f"{path} is required"
         raise ValidationError(message)
     return trimmed
+
+
+def short_text(value: str | None, path: str, limit: int) -> str:
+    """Return the trimmed text, empty when absent; one that is too long is not a valid one."""
+    try:
+        return text(value, path, limit=limit)
+    except PayloadTooLargeError as error:
+        raise ValidationError(error.detail) from None
+
+
+def instant(value: str | None, path: str) -> int:
+    """Return the instant that an RFC 3339 text names; 0 when absent or the zero time."""
+    given = (value or "").strip()
+    if given in {"", ZERO_TIME}:
+        return 0
+    try:
+        found = parse_rfc3339(given)
+        return 0 if rfc3339(found) == ZERO_TIME else found
+    except (ValueError, OverflowError):
+        message = f'{path} must be an RFC 3339 time: "{given[:_CAPABILITY_BYTES]}"'
+        raise ValidationError(message) from None
 
 
 @cache

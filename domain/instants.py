@@ -25,7 +25,7 @@ _RFC3339 = re.compile(
 
 @lru_cache(maxsize=4096)
 def _whole_second(seconds: int) -> str:
-    return (_EPOCH + timedelta(seconds=seconds)).strftime("%Y-%m-%dT%H:%M:%S")
+    return (_EPOCH + timedelta(seconds=seconds)).replace(tzinfo=None).isoformat()
 
 
 @lru_cache(maxsize=16_384)

@@ -43,9 +43,13 @@ RunStatus = Literal[
 DependencyKind = Literal["blocks"]
 TriageAction = Literal["read", "archive", "dismiss"]
 LeaseAction = Literal["heartbeat", "complete", "fail", "release"]
+ReviewPolicy = Literal["none", "always", "on_success", "on_failure"]
+ReviewStatus = Literal["requested", "routed", "in_review", "recorded", "circuit_opened", "canceled"]
+ReviewOutcome = Literal["approved", "rejected", "blocked", "error", "timeout", "invalid_output"]
 
 TERMINAL_TASK: Final[frozenset[str]] = frozenset({"completed", "failed", "canceled"})
 TERMINAL_RUN: Final[frozenset[str]] = frozenset({"completed", "failed", "canceled"})
+OPEN_REVIEW: Final[frozenset[str]] = frozenset({"requested", "in_review"})
 ACTIVE_CLAIM: Final[frozenset[str]] = frozenset({"claimed", "starting", "running"})
 PRIORITY_VALUE: Final[dict[str, int]] = {"low": 10, "medium": 20, "high": 30, "urgent": 40}
 

@@ -10,7 +10,12 @@ from typing import Protocol, TypeAlias
 from msgspec import Struct
 
 from domain.actor import ActorState, evolve_actor
-from domain.errors import PermissionDeniedError, RunNotFoundError, TaskNotFoundError
+from domain.errors import (
+    PermissionDeniedError,
+    ReviewNotFoundError,
+    RunNotFoundError,
+    TaskNotFoundError,
+)
 from domain.events import Fact, RunEnqueued
 from domain.recorded import SCHEDULER_STREAM, Recorded, session_stream, task_stream
 from domain.registry import (
@@ -25,7 +30,7 @@ from domain.registry import (
 )
 from domain.starving import StarvationState, evolve_starvation
 from domain.task.evolve import evolve_task
-from domain.task.state import Run, TaskState
+from domain.task.state import Review, Run, TaskState
 from domain.values import Actor, Origin
 
 State: TypeAlias = (
@@ -107,6 +112,21 @@ class World(Protocol):
     def expired_leases(self, now: int, limit: int) -> Sequence[tuple[str, str]]:
         """Return (task id, run id) of leases past their deadline, oldest first."""
 
+    def task_of_review(self, review_id: str) -> str | None:
+        """Return the task a review belongs to, None for the review of a deleted one."""
+
+    def review_of_session(self, session_id: str) -> str | None:
+        """Return the open review that a session has taken, None when it has none."""
+
+    def open_reviews(self, workspace_id: str) -> Iterable[tuple[str, str]]:
+        """Yield (task id, review id): first those nobody has taken, oldest first, then the others.
+
+        A workspace id that is empty means the tasks without a workspace.
+        """
+
+    def overdue_reviews(self, now: int, limit: int) -> Sequence[tuple[str, str]]:
+        """Return (task id, review id) of open reviews past their deadline, oldest first."""
+
     def waiting_runs(self, queued_before: int, limit: int) -> Sequence[tuple[str, str]]:
         """Return (task id, run id) of claimable runs queued by then, oldest first."""
 
@@ -115,6 +135,7 @@ class Policy(Struct, frozen=True, kw_only=True):
     """Settings that rules depend on."""
 
     max_lease_expiries: int = 3
+    max_review_rounds: int = 3
     default_lease_seconds: int = 300
     strict_sessions: bool = False
 
@@ -261,6 +282,14 @@ class Plan:
             raise RunNotFoundError(f'task run "{run_id}"')
         state = self.require_task(task_id)
         return state, state.runs[run_id]
+
+    def require_review(self, review_id: str) -> tuple[TaskState, Review]:
+        """Return a review with its task; raises ReviewNotFound or PermissionDenied."""
+        task_id = self.world.task_of_review(review_id)
+        if task_id is None:
+            raise ReviewNotFoundError(f'task run review "{review_id}"')
+        state = self.require_task(task_id)
+        return state, state.reviews[review_id]
 
     def paused_by(self, state: TaskState) -> str:
         """Return the nearest paused task of the lineage, empty when none is."""

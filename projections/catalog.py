@@ -7,6 +7,7 @@ from projections.dashboard import DashboardProjector
 from projections.inbox import InboxProjector
 from projections.lookup import LookupProjector
 from projections.registry import RegistryProjector
+from projections.reviews import ReviewsProjector
 from projections.rows import Projector
 from projections.runs import RunsProjector
 from projections.tasks import TasksProjector
@@ -15,6 +16,7 @@ from projections.timeline import TimelineProjector
 PROJECTORS: Final[tuple[Projector, ...]] = (
     LookupProjector(),
     BacklogProjector(),
+    ReviewsProjector(),
     TasksProjector(),
     RunsProjector(),
     DashboardProjector(),

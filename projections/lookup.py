@@ -8,7 +8,8 @@ from domain.registry import WorkspaceState
 from domain.task.state import Run, TaskState
 from domain.values import Actor, Origin
 from domain.world import Change, KeySlot
-from projections.rows import Reader, Row, Rows, Store
+from projections.reviews import ReviewLookup
+from projections.rows import Reader, Row, Rows
 from projections.schema import define
 
 RUN_TASKS: Final = define(
@@ -168,14 +169,11 @@ def _refs(workspace: WorkspaceState | None) -> Iterable[Row]:
             yield (ref, rank, workspace.id)
 
 
-class Lookup:
+class Lookup(ReviewLookup):
     """The lookups of deciding; every cost is bounded by the answer.
 
     Nearly all are by key, since rows that were just written are then found without a SELECT.
     """
-
-    def __init__(self, store: Store) -> None:
-        self._store = store
 
     def task_of_run(self, run_id: str) -> str | None:
         """Return the task a run belongs to."""

@@ -7,6 +7,7 @@ from msgspec.structs import force_setattr, replace
 
 from domain import events as e
 from domain.recorded import Recorded
+from domain.task.review_folds import REVIEW_FOLDS
 from domain.task.state import Dependency, Run, Task, TaskState
 from domain.values import NO_JSON, TERMINAL_TASK, TaskStatus
 
@@ -180,6 +181,24 @@ def _enqueued(state: TaskState, recorded: Recorded, fact: e.RunEnqueued) -> Task
     return _with_run(state, recorded, run, fact.task_status)
 
 
+def _continued(state: TaskState, recorded: Recorded, fact: e.RunReviewRetryEnqueued) -> TaskState:
+    run = Run(
+        id=fact.continuation_run_id,
+        task_id=state.task.id,
+        status="queued",
+        attempt=fact.attempt,
+        origin=recorded.origin,
+        queued_at=recorded.occurred_at,
+        network_channel=fact.network_channel,
+        coordination_channel_id=fact.coordination_channel_id,
+        metadata=fact.metadata,
+        review_id=fact.review_id,
+        reviewed_run_id=fact.run_id,
+        review_round=fact.review_round,
+    )
+    return _with_run(state, recorded, run, fact.task_status)
+
+
 def _with_run(state: TaskState, recorded: Recorded, run: Run, task_status: TaskStatus) -> TaskState:
     """Put the run in place, project it as current while it is claimed, move the task's status."""
     moved = _status_changes(state.task, task_status, recorded.occurred_at)
@@ -335,6 +354,8 @@ _EVOLVE: dict[type[e.Fact], Callable[[TaskState, Recorded, Any], TaskState]] = {
     e.RunLeaseExpired: _requeued,
     e.RunReleased: _requeued,
     e.RunNeedsAttention: _needs_attention,
+    e.RunReviewRetryEnqueued: _continued,
+    **REVIEW_FOLDS,
 }
 
 TASK_FACTS: frozenset[type[e.Fact]] = frozenset(_EVOLVE) | {e.TaskCreated}

@@ -55,16 +55,7 @@ class _Request:
 
     def enqueue(self, state: TaskState) -> Reply:
         """Queue the run; raises InvalidTransitionError when there may be none."""
-        _check_status(state, "draft", "canceled")
-        if state.open_run is not None:
-            message = (
-                f'task "{state.id}" has open run "{state.open_run.id}"; '
-                "finish or cancel it before enqueueing another run"
-            )
-            raise InvalidTransitionError(message)
-        if attempts_exhausted(state):
-            message = f'task "{state.id}" exhausted max_attempts={state.task.max_attempts}'
-            raise InvalidTransitionError(message)
+        check_room(state)
         run_id = queue_run(
             self.plan,
             state,
@@ -75,6 +66,20 @@ class _Request:
             default_key=self.default_key,
         )
         return Reply(task_id=state.id, run_id=run_id)
+
+
+def check_room(state: TaskState) -> None:
+    """Refuse a further run of a task that may not have one now."""
+    _check_status(state, "draft", "canceled")
+    if state.open_run is not None:
+        message = (
+            f'task "{state.id}" has open run "{state.open_run.id}"; '
+            "finish or cancel it before enqueueing another run"
+        )
+        raise InvalidTransitionError(message)
+    if attempts_exhausted(state):
+        message = f'task "{state.id}" exhausted max_attempts={state.task.max_attempts}'
+        raise InvalidTransitionError(message)
 
 
 def _hash(channel: str, metadata: Json) -> str:

@@ -10,6 +10,7 @@ from domain.profile import ExecutionProfile
 from domain.values import (
     ACTIVE_CLAIM,
     NO_JSON,
+    OPEN_REVIEW,
     TERMINAL_RUN,
     Actor,
     ApprovalPolicy,
@@ -19,6 +20,9 @@ from domain.values import (
     Origin,
     Owner,
     Priority,
+    ReviewOutcome,
+    ReviewPolicy,
+    ReviewStatus,
     RunStatus,
     Scope,
     TaskStatus,
@@ -34,7 +38,10 @@ class Dependency(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Run(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """One attempt at a task. `requeued_at` tells when it last came back to the queue."""
+    """One attempt at a task. `requeued_at` tells when it last came back to the queue.
+
+    A run that continues a rejected one names the review, the run and its own round.
+    """
 
     id: str
     task_id: str
@@ -63,6 +70,9 @@ class Run(Struct, frozen=True, kw_only=True, omit_defaults=True):
     error: str = ""
     metadata: Json = NO_JSON
     result: Json = NO_JSON
+    review_id: str = ""
+    reviewed_run_id: str = ""
+    review_round: int = 0
 
     @property
     def is_open(self) -> bool:
@@ -132,12 +142,50 @@ class Task(Struct, frozen=True, kw_only=True, omit_defaults=True):
         return (self.id, *self.ancestors)
 
 
+class Review(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """The judgement of one ended run, or the wish for it. A `deadline_at` of 0 means none."""
+
+    id: str
+    task_id: str
+    run_id: str
+    policy: ReviewPolicy
+    review_round: int
+    attempt: int
+    status: ReviewStatus
+    requested_by: Actor
+    requested_at: Instant
+    updated_at: Instant
+    parent_review_id: str = ""
+    reason: str = ""
+    deadline_at: Instant = 0
+    reviewer_session_id: str = ""
+    reviewer_agent_name: str = ""
+    reviewer_peer_id: str = ""
+    reviewer_channel_id: str = ""
+    started_at: Instant = 0
+    outcome: ReviewOutcome | None = None
+    confidence: float = 0.0
+    delivery_id: str = ""
+    missing_work: tuple[str, ...] = ()
+    next_round_guidance: str = ""
+    review_text: str = ""
+    reviewed_by: Actor | None = None
+    reviewed_at: Instant = 0
+    continuation_run_id: str = ""
+
+    @property
+    def is_open(self) -> bool:
+        """Whether a verdict is still to come."""
+        return self.status in OPEN_REVIEW
+
+
 class TaskState(Struct, frozen=True, kw_only=True):
     """The aggregate: folded from the events of one task stream up to `version`."""
 
     task: Task
     runs: dict[str, Run]
     version: int
+    reviews: dict[str, Review] = {}
 
     @property
     def id(self) -> str:
@@ -165,6 +213,14 @@ class TaskState(Struct, frozen=True, kw_only=True):
         """Return the state with one run put in place and task fields changed."""
         return replace(
             self, runs={**self.runs, run.id: run}, task=replace(self.task, **task_changes)
+        )
+
+    def with_review(self, review: Review, **task_changes: object) -> "TaskState":
+        """Return the state with one review put in place and task fields changed."""
+        return replace(
+            self,
+            reviews={**self.reviews, review.id: review},
+            task=replace(self.task, **task_changes),
         )
 
 

@@ -133,7 +133,7 @@ def inspect_run(run: DomainRun, as_of: int) -> InspectRun:
         bound_session_id=run.session_id,
         started_at=optional_time(run.started_at),
         ended_at=optional_time(run.ended_at),
-        previous_run_id=run.previous_run_id,
+        previous_run_id=run.previous_run_id or run.reviewed_run_id,
         queued_at=date_time(run.queued_at),
         attempt=run.attempt,
     )

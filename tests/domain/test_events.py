@@ -2,7 +2,7 @@
 
 import inspect
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from msgspec.structs import fields
@@ -13,6 +13,7 @@ from domain import (
     events,
     projection_events,
     registry_events,
+    review_events,
     run_events,
     task_events,
 )
@@ -28,7 +29,7 @@ from domain.registry import (
     evolve_workspace,
 )
 from domain.task.evolve import TASK_FACTS
-from domain.values import LOCAL_USER, Actor, Owner
+from domain.values import LOCAL_USER, Actor, Owner, ReviewOutcome
 from domain.world import evolve
 from projections.wire.events import payload
 from tests.support.spec import HTTP, HUMAN, NOW
@@ -44,7 +45,7 @@ def _classes(module: Any, base: type[Any]) -> Iterator[type[Any]]:
 def test_the_list_of_facts_is_complete_and_has_no_type_twice() -> None:
     defined = {
         fact
-        for module in (task_events, run_events, registry_events, projection_events)
+        for module in (task_events, run_events, review_events, registry_events, projection_events)
         for fact in _classes(module, Fact)
     }
     assert set(FACTS) == defined
@@ -139,7 +140,30 @@ EVENT_TABLE: dict[str, tuple[set[str], set[str]]] = {
         set(),
     ),
     "task.execution_profile_deleted": ({"task_id"}, set()),
+    "task.run_review_requested": (
+        {"review_id", "run_id", "policy", "review_round", "attempt", "created"},
+        set(),
+    ),
+    "task.run_review_bound": (
+        {"review_id", "run_id", "session_id"},
+        {"reviewer_agent_name", "reviewer_peer_id", "reviewer_channel_id"},
+    ),
+    **{
+        f"task.run_review_{outcome}": (
+            {"review_id", "run_id", "outcome", "confidence", "delivery_id", "review_round"},
+            {"continuation_run_id"},
+        )
+        for outcome in ("recorded", *get_args(ReviewOutcome))
+    },
+    "task.run_review_retry_enqueued": (
+        {"review_id", "run_id", "continuation_run_id", "review_round"},
+        set(),
+    ),
     # The types below are additions.
+    "task.run_review_rounds_exhausted": (
+        {"review_id", "run_id", "review_round", "max_rounds"},
+        set(),
+    ),
     "task.status_changed": (
         {"previous_status", "status", "cause_event_id", "cause_task_id"},
         set(),

@@ -12,7 +12,7 @@ from domain import commands as c
 from domain.commands import Command
 from domain.decide import COMMANDS
 from domain.events import ProjectionCaughtUp
-from domain.instants import SECOND
+from domain.instants import SECOND, rfc3339
 from domain.values import Actor, Json, Origin
 from tests.support.invariants import refold
 from tests.support.spec import HUMAN, NOW, Spec, Step
@@ -49,6 +49,7 @@ a_claim: dict[str, Any] = {
     "priority_min": st.sampled_from([0, 0, 20, -1]),
     "lease_seconds": st.sampled_from([0, 1, 100, -1]),
 }
+review_ids = st.integers(1, 4).map("review-{}".format)
 a_run: dict[str, Any] = {"run_id": run_ids}
 a_lease: dict[str, Any] = {"run_id": run_ids, "session_id": session_ids}
 
@@ -136,6 +137,26 @@ BUILDERS: dict[type[Command], dict[str, Any]] = {
         "needs_attention_after": st.just(3),
         "limit": st.just(5),
     },
+    c.RequestReview: {
+        **a_run,
+        "policy": st.sampled_from(["", "", "on_success", "none"]),
+        "review_round": st.sampled_from([0, 0, 2]),
+        "attempt": st.sampled_from([0, 0, 2]),
+        "deadline_at": st.sampled_from(["", rfc3339(NOW + 60 * SECOND)]),
+    },
+    c.ClaimNextReview: {
+        "session_id": session_ids,
+        "agent_name": st.sampled_from(["coder", "tester"]),
+    },
+    c.SubmitVerdict: {
+        "review_id": review_ids,
+        "outcome": st.sampled_from(["rejected", "rejected", "approved", "error", ""]),
+        "confidence": st.just(1.0),
+        "reason": st.just("why"),
+        "delivery_id": st.sampled_from(["d1", "d2"]),
+        "next_round_guidance": st.just("go on"),
+    },
+    c.EndReviews: {"limit": st.sampled_from([1, 5])},
     c.TriageTask: {
         "task_id": task_ids,
         "action": st.sampled_from(["read", "archive", "dismiss"]),
@@ -155,6 +176,8 @@ OFTEN: list[type[Command]] = [
     c.CompleteRun,
     c.CompleteLease,
     c.AddDependency,
+    c.RequestReview,
+    c.SubmitVerdict,
 ]
 Script: TypeAlias = Sequence[tuple[Command, Actor, int, str]]
 

@@ -124,6 +124,18 @@ class Ledger:
     def waiting_runs(self, queued_before: int, limit: int) -> Sequence[tuple[str, str]]:
         return waiting_runs(self.store, queued_before, limit)
 
+    def task_of_review(self, review_id: str) -> str | None:
+        return self.lookup.task_of_review(review_id)
+
+    def review_of_session(self, session_id: str) -> str | None:
+        return self.lookup.review_of_session(session_id)
+
+    def open_reviews(self, workspace_id: str) -> Iterable[tuple[str, str]]:
+        return self.lookup.open_reviews(workspace_id)
+
+    def overdue_reviews(self, now: int, limit: int) -> Sequence[tuple[str, str]]:
+        return self.lookup.overdue_reviews(now, limit)
+
     def step(
         self, decide: Callable[[Plan], object], actor: Actor = HUMAN, origin: Origin = HTTP
     ) -> list[Change]:

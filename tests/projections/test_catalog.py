@@ -21,6 +21,7 @@ def test_names_and_versions_are_stored_data(projector: Projector) -> None:
     assert (projector.name, projector.version) in {
         ("lookup", 1),
         ("backlog", 1),
+        ("reviews", 1),
         ("tasks", 1),
         ("runs", 1),
         ("dashboard", 1),

@@ -25,7 +25,7 @@ from replay.codec import LedgerMapper
 from tests.replay.codec_support import plain_mapper
 
 FOLDER = Path(__file__).parent / "golden"
-NUMBERS = {bool: True, int: 7}
+NUMBERS: dict[Any, Any] = {bool: True, int: 7, float: 0.5}
 STRUCTS = {
     Actor: Actor("agent_session", "sess-1"),
     Owner: Owner("pool", "builders"),

@@ -16,6 +16,7 @@ def check_invariants(world: World) -> None:
     for state in world.tasks():
         check_status(world, state)
         check_runs(state)
+        check_reviews(state)
         for run in state.runs.values():
             check_run(run)
             if run.is_active and run.claim_token_hash:
@@ -62,6 +63,21 @@ def check_runs(state: TaskState) -> None:
     assert sum(run.is_open for run in runs) <= 1
     assert sorted(run.attempt for run in runs) == list(range(1, len(runs) + 1))
     assert state.task.current_run_id == next((run.id for run in runs if run.is_active), "")
+
+
+def check_reviews(state: TaskState) -> None:
+    """Check what the reviews of one task are to each other and to its runs."""
+    reviews = list(state.reviews.values())
+    for review in reviews:
+        assert not state.runs[review.run_id].is_open
+        assert review.is_open == (review.outcome is None) == (review.reviewed_by is None)
+        assert (review.status == "in_review") == (
+            review.is_open and review.reviewer_session_id != ""
+        )
+    waiting = [review.run_id for review in reviews if review.is_open]
+    assert len(set(waiting)) == len(waiting)
+    followed = [review.continuation_run_id for review in reviews if review.continuation_run_id]
+    assert sorted(followed) == sorted(run.id for run in state.runs.values() if run.review_id)
 
 
 def check_run(run: Run) -> None:

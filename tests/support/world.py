@@ -7,7 +7,7 @@ from domain.commands import Command, Reply
 from domain.decide import decide
 from domain.recorded import Recorded
 from domain.registry import WorkspaceState
-from domain.task.state import Run, Task, TaskState
+from domain.task.state import Review, Run, Task, TaskState
 from domain.values import PRIORITY_VALUE
 from domain.world import Change, ClaimQuery, Context, KeySlot, Plan, State, evolve
 
@@ -87,7 +87,7 @@ class World:
 
     def channel_workspace(self, channel_id: str) -> str | None:
         for past in self.history:
-            if isinstance(past.fact, e.RunEnqueued):
+            if isinstance(past.fact, e.RunEnqueued | e.RunReviewRetryEnqueued):
                 state = self.states[past.originator_id]
                 assert isinstance(state, TaskState)
                 if past.fact.coordination_channel_id == channel_id:
@@ -133,6 +133,38 @@ class World:
             and not any(self.task(task_id).paused for task_id in task.lineage)
         ]
         return [(task_id, run_id) for _, run_id, task_id in sorted(found)[:limit]]
+
+    def reviews(self) -> list[tuple[Task, Review]]:
+        """Return the reviews of tasks that are not deleted, the oldest wish first."""
+        found = [(s.task, review) for s in self.tasks() for review in s.reviews.values()]
+        return sorted(found, key=lambda pair: (pair[1].requested_at, pair[1].id))
+
+    def task_of_review(self, review_id: str) -> str | None:
+        return next((task.id for task, review in self.reviews() if review.id == review_id), None)
+
+    def review_of_session(self, session_id: str) -> str | None:
+        return next(
+            (
+                review.id
+                for _, review in self.reviews()
+                if review.is_open and review.reviewer_session_id == session_id
+            ),
+            None,
+        )
+
+    def open_reviews(self, workspace_id: str) -> Iterator[tuple[str, str]]:
+        for status in ("requested", "in_review"):
+            for task, review in self.reviews():
+                if review.status == status and task.workspace_id == workspace_id:
+                    yield task.id, review.id
+
+    def overdue_reviews(self, now: int, limit: int) -> Sequence[tuple[str, str]]:
+        found = [
+            (review.deadline_at, review.id, task.id)
+            for task, review in self.reviews()
+            if review.is_open and review.deadline_at and review.deadline_at <= now
+        ]
+        return [(task_id, review_id) for _, review_id, task_id in sorted(found)[:limit]]
 
     def task(self, task_id: str) -> Task:
         """Return a task, deleted or not."""
