@@ -32,7 +32,7 @@ from api.errors import error_body, phrase_of, status_of
 from api.identity import LOCAL, caller_of
 from api.openapi import document
 from api.parsing import MAX_BODY
-from api.past import REWINDING, services_at, wanted
+from api.past import REWINDING, Pasts, wanted
 from api.redaction import log_failure, redact_text
 from api.routes import OPERATIONS
 from api.routing import Router
@@ -72,6 +72,7 @@ class Application(Starlette):
         self.state.services = services
         services.document = document(OPERATIONS)
         self._services = services
+        self._pasts = Pasts(services)
         self._guard = services.guard
         self._access = services.access
         self._router = Router(map(Prepared, OPERATIONS))
@@ -164,7 +165,7 @@ class Application(Starlette):
         services = self._services
         name = operation.operation_id
         if name in REWINDING and (moment := wanted(scope["query_string"])) is not None:
-            services = await services_at(services, moment, name, values[0] if values else "")
+            services = await self._pasts.services_at(moment, name, values[0] if values else "")
         call = Call(
             services=services,
             prepared=prepared,

@@ -1,7 +1,6 @@
 """Answers as of a moment of the past: handlers run as ever, over the rows as they were then."""
 
 import asyncio
-import sqlite3
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final, cast
@@ -16,7 +15,7 @@ from projections.queries.runs import run_of
 from projections.queries.scheduler import scheduler_status
 from projections.wire import SchedulerStatus
 from replay.moments import Moment, MomentError, moment_of
-from replay.related import Kin, RelatedFold
+from replay.related import Kin, Pad, RelatedFold
 from replay.store import SqlReader
 
 if TYPE_CHECKING:
@@ -108,41 +107,66 @@ def _scheduler(ledger: "Ledger", sequence: int) -> SchedulerState:
     return state if isinstance(state, SchedulerState) else SchedulerState()
 
 
-async def services_at(services: "Services", text: str, operation: str, item: str) -> "Services":
-    """Return services that answer an operation on an item, if it has one, as of a moment.
+class PadReader(SqlReader):
+    """Reads a pad that goes back to where it was taken from as soon as nobody reads it."""
 
-    Raises ValidationError for a moment that is none, StoreUnavailableError for one that cannot be
-    gone back to.
-    """
-    ledger = services.ledger
-    services.committer.poll()
-    try:
-        moment = moment_of(ledger, ledger.reader, text)
-    except MomentError as error:
-        raise ValidationError(f"{_PARAMETER}: {error}") from error
-    task_id = _task_of(services, operation, item)
-    if task_id:
-        reader = await _related(services, moment.sequence, task_id, _OF_ONE_TASK[operation])
-    else:
-        reader = await services.moments.reader_at(moment.sequence)
-    return cast("Services", PastServices(services, moment, reader))
+    def __init__(self, pad: Pad, pads: list[Pad]) -> None:
+        """Read `pad`, which comes from `pads`."""
+        super().__init__(pad.connection)
+        self._pad = pad
+        self._pads = pads
+
+    def __del__(self) -> None:
+        """Empty the pad for the next one."""
+        self._pad.clear()
+        self._pads.append(self._pad)
 
 
-def _task_of(services: "Services", operation: str, item: str) -> str:
-    """Return the task that an operation is about, empty when it is about many, or unknown."""
-    if operation == "getTaskRun":
-        # The run of a task that was deleted later is found nowhere but among all of that moment.
-        run = run_of(services.ledger.reader, item)
-        return run.task_id if run else ""
-    return item if operation in _OF_ONE_TASK else ""
+class Pasts:
+    """Gives services that answer as of moments of the past."""
 
+    def __init__(self, services: "Services") -> None:
+        """Stand in for these services."""
+        self._services = services
+        self._pads: list[Pad] = []
 
-async def _related(services: "Services", sequence: int, task_id: str, kin: Kin) -> SqlReader:
-    """Return the rows that belong to one task; others get their turn while they are folded."""
-    ledger = services.ledger
-    projectors = [each for each in services.projectors if each.name in READ_OF_ONE_TASK]
-    connection = sqlite3.connect(":memory:", isolation_level=None)
-    fold = RelatedFold(ledger, projectors, ledger.reader, sequence)
-    for _ in fold.slices(connection, task_id, kin):
-        await asyncio.sleep(0)
-    return SqlReader(connection)
+    async def services_at(self, text: str, operation: str, item: str) -> "Services":
+        """Return services that answer an operation on an item, if it has one, as of a moment.
+
+        Raises ValidationError for a moment that is none, StoreUnavailableError for one that cannot
+        be gone back to.
+        """
+        services = self._services
+        services.committer.poll()
+        try:
+            moment = moment_of(services.ledger, services.ledger.reader, text)
+        except MomentError as error:
+            raise ValidationError(f"{_PARAMETER}: {error}") from error
+        task_id = self._task_of(operation, item)
+        if task_id:
+            reader = await self._related(moment.sequence, task_id, _OF_ONE_TASK[operation])
+        else:
+            reader = await services.moments.reader_at(moment.sequence)
+        return cast("Services", PastServices(services, moment, reader))
+
+    def _task_of(self, operation: str, item: str) -> str:
+        """Return the task that an operation is about, empty when it is about many, or unknown."""
+        if operation == "getTaskRun":
+            # The run of a task that was deleted later is found among all of that moment alone.
+            run = run_of(self._services.ledger.reader, item)
+            return run.task_id if run else ""
+        return item if operation in _OF_ONE_TASK else ""
+
+    async def _related(self, sequence: int, task_id: str, kin: Kin) -> SqlReader:
+        """Return the rows that belong to a task; others get their turn while they are folded."""
+        projectors = self._services.projectors
+        pad = (
+            self._pads.pop()
+            if self._pads
+            else Pad(each for each in projectors if each.name in READ_OF_ONE_TASK)
+        )
+        reader = PadReader(pad, self._pads)
+        ledger = self._services.ledger
+        for _ in RelatedFold(ledger, ledger.reader, sequence, pad).slices(task_id, kin):
+            await asyncio.sleep(0)
+        return reader

@@ -37,30 +37,53 @@ _PAGE: Final = (
 )
 
 
-class RelatedFold:
-    """Folds what belongs to one task, as of a sequence, into tables of a connection."""
+class Pad:
+    """Tables in memory for the rows of a few streams, used again and again."""
 
-    def __init__(
-        self, ledger: Ledger, projectors: Iterable[Projector], source: Source, sequence: int
-    ) -> None:
-        """Fold these read models from the events that `source` reads."""
+    def __init__(self, projectors: Iterable[Projector]) -> None:
+        """Make the tables of these read models."""
+        self.projectors = tuple(projectors)
+        self.connection = sqlite3.connect(":memory:", isolation_level=None)
+        tables = [table for each in self.projectors for table in each.tables]
+        for table in tables:
+            # The rows are few, so nobody needs an index.
+            self.connection.execute(table.ddl[0])
+        self.rows = RowBuffer(tables)
+        self.rows.start(self.connection)
+        self.connection.execute("BEGIN")
+
+    def clear(self) -> None:
+        """Remove every row."""
+        self.rows.discard()
+        self.connection.rollback()
+        self.connection.execute("BEGIN")
+
+    def remove(self, projectors: Iterable[Projector]) -> None:
+        """Remove the rows of some read models."""
+        self.rows.discard()
+        for each in projectors:
+            for table in each.tables:
+                self.connection.execute(f"DELETE FROM {table.name}")
+
+
+class RelatedFold:
+    """Folds what belongs to one task, as of a sequence, onto an empty pad."""
+
+    def __init__(self, ledger: Ledger, source: Source, sequence: int, pad: Pad) -> None:
+        """Fold the events that `source` reads."""
         self._mapper_decode = ledger.mapper.decode
-        self._projectors = tuple(projectors)
-        self._skipped = {each.name: skipped_by(ledger, each.name) for each in self._projectors}
+        self._pad = pad
+        self._skipped = {each.name: skipped_by(ledger, each.name) for each in pad.projectors}
         self._source = source
         self._sequence = sequence
         self._known: dict[int, Recorded] = {}
         self._states: dict[str, State | None] = {}
         self._met = 0
 
-    def slices(self, connection: sqlite3.Connection, task_id: str, kin: Kin) -> Iterator[None]:
+    def slices(self, task_id: str, kin: Kin) -> Iterator[None]:
         """Fold, and yield now and then; the rows are there at the end."""
-        for projector in self._projectors:
-            for table in projector.tables:
-                # They are few, so nobody needs an index.
-                connection.execute(table.ddl[0])
         yield from self._gather(task_id, kin)
-        yield from self._fold(self._projectors, connection, task_stream(task_id), self._sequence)
+        yield from self._fold(self._pad.projectors, task_stream(task_id), self._sequence)
 
     # Which streams.
 
@@ -132,18 +155,10 @@ class RelatedFold:
 
     # Their events, in the order of the log.
 
-    def _fold(
-        self,
-        projectors: tuple[Projector, ...],
-        connection: sqlite3.Connection,
-        stream: str,
-        upto: int,
-    ) -> Iterator[None]:
-        rows = RowBuffer(table for each in projectors for table in each.tables)
-        rows.start(connection)
+    def _fold(self, projectors: tuple[Projector, ...], stream: str, upto: int) -> Iterator[None]:
+        rows = self._pad.rows
         several = Several(projectors, self._skipped, {FRAMES: stream})
         fold = Fold(self._decode, several, skipped=several.skipped)
-        connection.execute("BEGIN")
         try:
             for page in self._pages(upto):
                 fold.apply(page, self._source, rows)
@@ -151,14 +166,13 @@ class RelatedFold:
                 rows.finish()
                 yield
         except FoldError as error:
-            # A projector that raises is left behind at that event, the others go on.
-            connection.rollback()
-            for each in projectors if len(projectors) > 1 else ():
-                yield from self._fold((each,), connection, stream, upto)
+            self._pad.remove(projectors)
             if len(projectors) == 1:
-                yield from self._fold(projectors, connection, stream, error.sequence - 1)
-            return
-        connection.commit()
+                # A projector that raises is left behind at that event.
+                yield from self._fold(projectors, stream, error.sequence - 1)
+                return
+            for each in projectors:
+                yield from self._fold((each,), stream, upto)
 
     def _pages(self, upto: int) -> Iterator[list[Row]]:
         size = min(max(_ROWS_AHEAD // max(len(self._states), 1), 1), _LARGEST_PAGE)

@@ -15,7 +15,7 @@ from projections.queries.tasks import task_detail, task_tree
 from projections.rows import Reader
 from replay.ledger import Ledger
 from replay.past import PastFold, create
-from replay.related import Kin, RelatedFold
+from replay.related import Kin, Pad, RelatedFold
 from replay.rows import RowBuffer
 from replay.store import SqlReader
 from tests.machine.machines import DirectMachine
@@ -49,12 +49,8 @@ def _ledger() -> Iterator[Ledger]:
     day.gate.clean()
 
 
-def connection() -> sqlite3.Connection:
-    return sqlite3.connect(":memory:", isolation_level=None)
-
-
 def everything(ledger: Ledger, sequence: int) -> SqlReader:
-    target = connection()
+    target = sqlite3.connect(":memory:", isolation_level=None)
     create(target, PROJECTORS)
     rows = RowBuffer(table for each in PROJECTORS for table in each.tables)
     rows.start(target)
@@ -64,10 +60,10 @@ def everything(ledger: Ledger, sequence: int) -> SqlReader:
 
 
 def related(ledger: Ledger, sequence: int, task_id: str, kin: Kin) -> SqlReader:
-    target = connection()
-    for _ in RelatedFold(ledger, READ, ledger.reader, sequence).slices(target, task_id, kin):
+    pad = Pad(READ)
+    for _ in RelatedFold(ledger, ledger.reader, sequence, pad).slices(task_id, kin):
         pass
-    return SqlReader(target)
+    return SqlReader(pad.connection)
 
 
 def test_answers_about_each_task_are_the_same_bytes_at_every_sequence(ledger: Ledger) -> None:
@@ -94,8 +90,8 @@ def test_nothing_is_read_but_the_streams_of_the_task_and_its_kin(ledger: Ledger)
     (task_id, document) = everything(ledger, ledger.head).select(
         "SELECT task_id, doc FROM tasks WHERE parent_task_id <> ''"
     )[0]
-    fold = RelatedFold(ledger, READ, Watched(), ledger.head)
-    for _ in fold.slices(connection(), task_id, "runs"):
+    fold = RelatedFold(ledger, Watched(), ledger.head, Pad(READ))
+    for _ in fold.slices(task_id, "runs"):
         pass
 
     lineage = [task_id, *msgspec.json.decode(document)["ancestors"]]
