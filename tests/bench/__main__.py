@@ -9,7 +9,7 @@ from typing import Final
 import click
 from rich.console import Console
 
-from tests.bench import catch_up, http_commands, in_process, restart, scale, sse_lag
+from tests.bench import as_of, catch_up, http_commands, in_process, restart, scale, sse_lag
 from tests.bench.case import Options
 from tests.bench.measure import Result
 from tests.bench.progress import Reporter
@@ -17,7 +17,7 @@ from tests.bench.report import as_json, print_table
 
 CASES: Final[Mapping[str, Callable[[Options], list[Result]]]] = {
     module.NAME: module.run
-    for module in (http_commands, in_process, catch_up, sse_lag, scale, restart)
+    for module in (http_commands, in_process, catch_up, sse_lag, scale, restart, as_of)
 }
 
 
