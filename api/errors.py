@@ -27,6 +27,8 @@ _BY_CODE: Final[Mapping[str, tuple[int, ...]]] = {
     "workspace_not_found": (404,),
     "session_not_found": (404,),
     "token_not_found": (404,),
+    "bridge_not_found": (404,),
+    "subscription_not_found": (404,),
     "projection_not_found": (404,),
     "invalid_transition": (409,),
     "delete_precondition": (400, 409),

@@ -440,5 +440,6 @@ class Reply(Struct, frozen=True, kw_only=True):
     run_id: str = ""
     session_id: str = ""
     review_id: str = ""
+    subscription_id: str = ""
     replayed: bool = False
     stale_channel: str = ""

@@ -3,8 +3,9 @@
 from collections.abc import Callable
 from typing import Any
 
+from domain import bridge_commands as b
+from domain import bridges, operations, session, starvation, triage
 from domain import commands as c
-from domain import operations, session, starvation, triage
 from domain.task import (
     claims,
     creation,
@@ -66,6 +67,11 @@ _DECIDE: dict[type[c.Command], Callable[[Any, Plan], c.Reply]] = {
     c.SubmitVerdict: verdicts.submit_verdict,
     c.EndReviews: verdicts.end_reviews,
     c.EscalateRuns: starvation.escalate_runs,
+    b.PutBridge: bridges.put_bridge,
+    b.RemoveBridge: bridges.remove_bridge,
+    b.SubscribeBridge: bridges.subscribe_bridge,
+    b.UnsubscribeBridge: bridges.unsubscribe_bridge,
+    b.NoteNotification: bridges.note_notification,
 }
 
 COMMANDS: frozenset[type[c.Command]] = frozenset(_DECIDE)

@@ -137,6 +137,20 @@ class ProjectionNotFoundError(DomainError):
     sentinel = "projection: projection not found"
 
 
+class BridgeNotFoundError(DomainError):
+    """No such bridge."""
+
+    code = "bridge_not_found"
+    sentinel = "bridge: bridge instance not found"
+
+
+class SubscriptionNotFoundError(DomainError):
+    """The task has no such subscription."""
+
+    code = "subscription_not_found"
+    sentinel = "bridge: task subscription not found"
+
+
 class TokenNotFoundError(DomainError):
     """No such access token."""
 

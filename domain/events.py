@@ -1,5 +1,16 @@
 """Every fact of the ledger in one list; codec, golden lines and folds are checked by it."""
 
+from domain.bridge_events import (
+    BridgeConfigured,
+    BridgeRemoved,
+    NotificationDelivered,
+    NotificationFailed,
+    NotificationOpened,
+    NotificationPassedOver,
+    NotificationSuppressed,
+    TaskBridgeSubscribed,
+    TaskBridgeUnsubscribed,
+)
 from domain.fact import Fact
 from domain.projection_events import (
     ProjectionCaughtUp,
@@ -76,7 +87,14 @@ from domain.task_events import (
 __all__ = [
     "FACTS",
     "FACT_BY_TYPE",
+    "BridgeConfigured",
+    "BridgeRemoved",
     "Fact",
+    "NotificationDelivered",
+    "NotificationFailed",
+    "NotificationOpened",
+    "NotificationPassedOver",
+    "NotificationSuppressed",
     "ProjectionCaughtUp",
     "ProjectionDetached",
     "ProjectionEventSkipped",
@@ -118,6 +136,8 @@ __all__ = [
     "SessionRegistered",
     "SessionStopped",
     "TaskApproved",
+    "TaskBridgeSubscribed",
+    "TaskBridgeUnsubscribed",
     "TaskCanceled",
     "TaskChildCreated",
     "TaskChildDeleted",
@@ -194,6 +214,15 @@ FACTS: tuple[type[Fact], ...] = (
     TaskTriaged,
     TokenCreated,
     TokenRevoked,
+    BridgeConfigured,
+    BridgeRemoved,
+    TaskBridgeSubscribed,
+    TaskBridgeUnsubscribed,
+    NotificationOpened,
+    NotificationDelivered,
+    NotificationSuppressed,
+    NotificationPassedOver,
+    NotificationFailed,
     ProjectionDetached,
     ProjectionCaughtUp,
     ProjectionRebuildStarted,

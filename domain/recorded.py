@@ -56,6 +56,16 @@ def actor_stream(actor: Actor) -> str:
     return f"actor:{actor.label}"
 
 
+def bridge_stream(bridge_id: str) -> str:
+    """Return the stream of a bridge."""
+    return f"bridge:{bridge_id}"
+
+
+def notification_stream(subscription_id: str) -> str:
+    """Return the stream of what became of a subscription's notifications."""
+    return f"notification:{subscription_id}"
+
+
 SCHEDULER_STREAM = "scheduler"
 OPS_STREAM = "ops"
 STARVATION_STREAM = "starvation"

@@ -41,6 +41,7 @@ RunStatus = Literal[
     "needs_attention",
 ]
 DependencyKind = Literal["blocks"]
+DeliveryMode = Literal["direct-send", "reply"]
 TriageAction = Literal["read", "archive", "dismiss"]
 LeaseAction = Literal["heartbeat", "complete", "fail", "release"]
 ReviewPolicy = Literal["none", "always", "on_success", "on_failure"]

@@ -10,6 +10,7 @@ from typing import Protocol, TypeAlias
 from msgspec import Struct
 
 from domain.actor import ActorState, evolve_actor
+from domain.bridge_state import BridgeState, CursorState, evolve_bridge, evolve_cursor
 from domain.errors import (
     PermissionDeniedError,
     ReviewNotFoundError,
@@ -41,6 +42,8 @@ State: TypeAlias = (
     | OpsState
     | ActorState
     | StarvationState
+    | BridgeState
+    | CursorState
 )
 
 _EVOLVE: dict[str, Callable[..., State | None]] = {
@@ -51,6 +54,8 @@ _EVOLVE: dict[str, Callable[..., State | None]] = {
     "ops": evolve_ops,
     "actor": evolve_actor,
     "starvation": evolve_starvation,
+    "bridge": evolve_bridge,
+    "notification": evolve_cursor,
 }
 
 

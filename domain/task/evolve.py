@@ -7,8 +7,9 @@ from msgspec.structs import force_setattr, replace
 
 from domain import events as e
 from domain.recorded import Recorded
+from domain.task import subscriptions
 from domain.task.review_folds import REVIEW_FOLDS
-from domain.task.state import Dependency, Run, Task, TaskState
+from domain.task.state import ENDED_AS, Dependency, Run, Task, TaskState
 from domain.values import NO_JSON, TERMINAL_TASK, TaskStatus
 
 
@@ -16,13 +17,17 @@ def evolve_task(state: TaskState | None, recorded: Recorded) -> TaskState:
     """Return the state after one more event of its stream."""
     if state is None:
         return _created(recorded)
-    changed = _EVOLVE[type(recorded.fact)](state, recorded, recorded.fact)
+    fact = recorded.fact
+    changed = _EVOLVE[type(fact)](state, recorded, fact)
     if changed.task is state.task:
         changed = replace(changed, task=replace(changed.task))
     # State and task were made just now and nobody else has seen them, so no further copy is due.
     force_setattr(changed, "version", recorded.originator_version)
     force_setattr(changed.task, "latest_event_seq", recorded.sequence)
-    if changed.task.last_activity_at < recorded.occurred_at:
+    if fact.TYPE in ENDED_AS:
+        force_setattr(changed, "endings", (*changed.endings, subscriptions.ending(recorded)))
+    # Who is told of a task does nothing to it.
+    if changed.task.last_activity_at < recorded.occurred_at and type(fact) not in _QUIET:
         force_setattr(changed.task, "last_activity_at", recorded.occurred_at)
     return changed
 
@@ -324,6 +329,8 @@ def _needs_attention(state: TaskState, recorded: Recorded, fact: e.RunNeedsAtten
     return _with_run(state, recorded, run, fact.task_status)
 
 
+_QUIET: frozenset[type[e.Fact]] = frozenset({e.TaskBridgeSubscribed, e.TaskBridgeUnsubscribed})
+
 _EVOLVE: dict[type[e.Fact], Callable[[TaskState, Recorded, Any], TaskState]] = {
     e.TaskUpdated: _updated,
     e.TaskPublished: _published,
@@ -356,6 +363,8 @@ _EVOLVE: dict[type[e.Fact], Callable[[TaskState, Recorded, Any], TaskState]] = {
     e.RunNeedsAttention: _needs_attention,
     e.RunReviewRetryEnqueued: _continued,
     **REVIEW_FOLDS,
+    e.TaskBridgeSubscribed: subscriptions.subscribed,
+    e.TaskBridgeUnsubscribed: subscriptions.unsubscribed,
 }
 
 TASK_FACTS: frozenset[type[e.Fact]] = frozenset(_EVOLVE) | {e.TaskCreated}

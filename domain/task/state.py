@@ -1,6 +1,7 @@
 """State of a task and its runs, as folded from their events."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import Final
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -15,6 +16,7 @@ from domain.values import (
     Actor,
     ApprovalPolicy,
     ApprovalState,
+    DeliveryMode,
     DependencyKind,
     Json,
     Origin,
@@ -179,6 +181,42 @@ class Review(Struct, frozen=True, kw_only=True, omit_defaults=True):
         return self.status in OPEN_REVIEW
 
 
+ENDED_AS: Final[Mapping[str, TaskStatus]] = {
+    "task.run_completed": "completed",
+    "task.run_review_approved": "completed",
+    "task.run_failed": "failed",
+    "task.run_canceled": "canceled",
+    "task.canceled": "canceled",
+}
+"""The events that tell how a task ended, with the status that each stands for."""
+
+
+class Ending(Struct, frozen=True, kw_only=True, gc=False):
+    """An event that tells how the task ended, if its status says the same."""
+
+    sequence: int
+    event_type: str
+    command_id: str
+    run_id: str = ""
+
+
+class Subscription(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Whom to tell, through which bridge, how the task ended."""
+
+    id: str
+    task_id: str
+    bridge_id: str
+    scope: Scope
+    delivery_mode: DeliveryMode
+    created_by: Actor
+    created_at: Instant
+    updated_at: Instant
+    workspace_id: str = ""
+    peer_id: str = ""
+    thread_id: str = ""
+    group_id: str = ""
+
+
 class TaskState(Struct, frozen=True, kw_only=True):
     """The aggregate: folded from the events of one task stream up to `version`."""
 
@@ -186,6 +224,8 @@ class TaskState(Struct, frozen=True, kw_only=True):
     runs: dict[str, Run]
     version: int
     reviews: dict[str, Review] = {}
+    endings: tuple[Ending, ...] = ()
+    subscriptions: dict[str, Subscription] = {}
 
     @property
     def id(self) -> str:
