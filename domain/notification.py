@@ -55,6 +55,7 @@ def next_step(state: TaskState, cursor: CursorState) -> Notify | PassOver | None
 
 
 def _fits(state: TaskState, ending: Ending) -> bool:
+    """Whether the task ended by this event, and event, task and run tell the same outcome."""
     implied = ENDED_AS[ending.event_type]
     run = state.runs.get(ending.run_id)
-    return implied == state.task.status and (run is None or run.status == implied)
+    return ending.status == state.task.status == implied and (run is None or run.status == implied)

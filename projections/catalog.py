@@ -3,6 +3,7 @@
 from typing import Final
 
 from projections.backlog import BacklogProjector
+from projections.bridges import BridgesProjector
 from projections.dashboard import DashboardProjector
 from projections.inbox import InboxProjector
 from projections.lookup import LookupProjector
@@ -22,6 +23,7 @@ PROJECTORS: Final[tuple[Projector, ...]] = (
     DashboardProjector(),
     InboxProjector(),
     RegistryProjector(),
+    BridgesProjector(),
     TimelineProjector(),
 )
 """In the order in which a change is applied."""

@@ -25,7 +25,8 @@ def evolve_task(state: TaskState | None, recorded: Recorded) -> TaskState:
     force_setattr(changed, "version", recorded.originator_version)
     force_setattr(changed.task, "latest_event_seq", recorded.sequence)
     if fact.TYPE in ENDED_AS:
-        force_setattr(changed, "endings", (*changed.endings, subscriptions.ending(recorded)))
+        told = subscriptions.ending(recorded, changed.task.status)
+        force_setattr(changed, "endings", (*changed.endings, told))
     # Who is told of a task does nothing to it.
     if changed.task.last_activity_at < recorded.occurred_at and type(fact) not in _QUIET:
         force_setattr(changed.task, "last_activity_at", recorded.occurred_at)

@@ -192,10 +192,11 @@ ENDED_AS: Final[Mapping[str, TaskStatus]] = {
 
 
 class Ending(Struct, frozen=True, kw_only=True, gc=False):
-    """An event that tells how the task ended, if its status says the same."""
+    """An event that may have ended the task; `status` is the task's right after it."""
 
     sequence: int
     event_type: str
+    status: TaskStatus
     command_id: str
     run_id: str = ""
 

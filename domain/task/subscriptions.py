@@ -5,13 +5,15 @@ from msgspec.structs import replace
 from domain import events as e
 from domain.recorded import Recorded
 from domain.task.state import Ending, Subscription, TaskState
+from domain.values import TaskStatus
 
 
-def ending(recorded: Recorded) -> Ending:
+def ending(recorded: Recorded, status: TaskStatus) -> Ending:
     """Return what a notification needs to know of an event that may end the task."""
     return Ending(
         sequence=recorded.sequence,
         event_type=recorded.type,
+        status=status,
         command_id=recorded.command_id,
         run_id=recorded.run_id,
     )

@@ -8,6 +8,8 @@ import pytest
 from msgspec.structs import fields
 
 from domain import (
+    bridge_commands,
+    bridge_events,
     commands,
     errors,
     events,
@@ -45,7 +47,14 @@ def _classes(module: Any, base: type[Any]) -> Iterator[type[Any]]:
 def test_the_list_of_facts_is_complete_and_has_no_type_twice() -> None:
     defined = {
         fact
-        for module in (task_events, run_events, review_events, registry_events, projection_events)
+        for module in (
+            task_events,
+            run_events,
+            review_events,
+            registry_events,
+            projection_events,
+            bridge_events,
+        )
         for fact in _classes(module, Fact)
     }
     assert set(FACTS) == defined
@@ -62,7 +71,8 @@ def test_task_streams_hold_exactly_the_facts_named_after_tasks() -> None:
 
 
 def test_every_command_has_a_decision() -> None:
-    assert set(_classes(commands, Command)) - {Claim, Execution, LeaseCommand} == COMMANDS
+    known = {*_classes(commands, Command), *_classes(bridge_commands, Command)}
+    assert known - {Claim, Execution, LeaseCommand} == COMMANDS
 
 
 def test_private_members_exist() -> None:
@@ -194,9 +204,34 @@ EVENT_TABLE: dict[str, tuple[set[str], set[str]]] = {
     "ops.projection_rebuild_canceled": ({"projection"}, set()),
     "ops.projection_rolled_back": ({"projection", "version", "position"}, set()),
     "ops.projection_event_skipped": ({"projection", "skipped_sequence", "reason"}, set()),
+    "bridge.configured": ({"bridge_id", "scope", "enabled"}, {"workspace_id", "name"}),
+    "bridge.removed": ({"bridge_id"}, {"workspace_id"}),
+    "task.bridge_subscribed": (
+        {"subscription_id", "bridge_instance_id", "scope", "delivery_mode"},
+        {"workspace_id", "peer_id", "thread_id", "group_id"},
+    ),
+    "task.bridge_unsubscribed": ({"subscription_id", "bridge_instance_id"}, set()),
+    "notification.opened": ({"subscription_id", "subject_task_id"}, {"workspace_id"}),
+    "notification.delivered": (
+        {"subscription_id", "subject_sequence", "delivery_id", "status_code"},
+        {"workspace_id"},
+    ),
+    "notification.suppressed": (
+        {"subscription_id", "subject_sequence", "delivery_id", "reason"},
+        {"workspace_id"},
+    ),
+    "notification.passed_over": (
+        {"subscription_id", "subject_sequence", "error"},
+        {"workspace_id"},
+    ),
+    "notification.failed": (
+        {"subscription_id", "subject_sequence", "delivery_id", "attempt", "error", "retry_at"},
+        {"workspace_id", "status_code"},
+    ),
 }
 
 VALUES: dict[str, Any] = {
+    "retry_at": NOW,
     "ancestors": ("t0",),
     "attempt": 1,
     "auto_enqueue_on_ready": True,
@@ -220,6 +255,7 @@ VALUES: dict[str, Any] = {
     "token_actor": HUMAN,
 }
 EMPTY: dict[str, Any] = {
+    "retry_at": 0,
     "last_seen_activity_at": 0,
     "lease_until": 0,
     "heartbeat_at": 0,

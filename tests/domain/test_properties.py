@@ -8,10 +8,11 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
+from domain import bridge_commands as b
 from domain import commands as c
 from domain.commands import Command
 from domain.decide import COMMANDS
-from domain.events import ProjectionCaughtUp
+from domain.events import NotificationPassedOver, ProjectionCaughtUp
 from domain.instants import SECOND, rfc3339
 from domain.values import Actor, Json, Origin
 from tests.support.invariants import refold
@@ -52,6 +53,14 @@ a_claim: dict[str, Any] = {
 review_ids = st.integers(1, 4).map("review-{}".format)
 a_run: dict[str, Any] = {"run_id": run_ids}
 a_lease: dict[str, Any] = {"run_id": run_ids, "session_id": session_ids}
+bridge_ids = st.sampled_from(["b1", "b2"])
+subscription_ids = st.sampled_from(["n1", "n2", ""])
+notifications = st.builds(
+    NotificationPassedOver,
+    subscription_id=st.sampled_from(["n1", "n2"]),
+    subject_sequence=st.integers(1, 30),
+    error=st.just("another outcome"),
+)
 
 BUILDERS: dict[type[Command], dict[str, Any]] = {
     c.CreateTask: {
@@ -131,6 +140,23 @@ BUILDERS: dict[type[Command], dict[str, Any]] = {
     },
     c.RevokeToken: {"token_id": st.sampled_from(["k1", "k2"])},
     c.NoteProjection: {"fact": st.just(ProjectionCaughtUp(projection="tasks", position=7))},
+    b.PutBridge: {
+        "bridge_id": bridge_ids,
+        "url": st.sampled_from(["https://a.example/", "x", None]),
+        "workspace": st.none() | workspaces,
+        "enabled": st.none() | flags,
+        "secret_id": st.sampled_from(["", "sec-1"]),
+    },
+    b.RemoveBridge: {"bridge_id": bridge_ids},
+    b.SubscribeBridge: {
+        "task_id": task_ids,
+        "subscription_id": subscription_ids,
+        "bridge_instance_id": bridge_ids,
+        "peer_id": st.sampled_from(["ann", "ann", ""]),
+        "delivery_mode": st.sampled_from(["reply", "send", ""]),
+    },
+    b.UnsubscribeBridge: {"task_id": task_ids, "subscription_id": subscription_ids},
+    b.NoteNotification: {"fact": notifications},
     c.EscalateRuns: {
         "min_queued_age": st.sampled_from([0, SECOND]),
         "event_after": st.just(2),

@@ -2,10 +2,11 @@
 
 from collections.abc import Callable
 from random import Random
+from typing import Any
 
 from domain import events as e
 from domain.profile import ExecutionProfile, ParticipantPolicy, WorkerProfile
-from domain.recorded import actor_stream
+from domain.recorded import actor_stream, bridge_stream, notification_stream
 from domain.task.state import Run, TaskState
 from domain.values import Actor, Owner, Priority, TriageAction
 from tests.projections.support import Ledger
@@ -68,6 +69,11 @@ class RandomHistory:
             self._triage,
             self._session,
             self._workspace,
+            self._subscribe,
+            self._subscribe,
+            self._notify,
+            self._unsubscribe,
+            self._bridge,
         )
 
     def take(self, steps: int) -> Ledger:
@@ -259,3 +265,43 @@ class RandomHistory:
     def _workspace(self) -> None:
         name = self.random.choice(("", "main", "ws-2"))
         self.ledger.workspace(f"ws-{self.random.randint(1, 2)}", name=name)
+
+    def _subscribe(self) -> None:
+        state = self._pick()
+        name = f"sub-{self.random.randint(1, 4)}"
+        if state and all(name not in s.subscriptions or s is state for s in self.live()):
+            self.ledger.subscribe(state.id, name, self.random.choice(("bridge-1", "bridge-2")))
+
+    def _unsubscribe(self) -> None:
+        if state := self._pick(lambda state: bool(state.subscriptions)):
+            name = self.random.choice(list(state.subscriptions))
+            fact = e.TaskBridgeUnsubscribed(subscription_id=name, bridge_instance_id="bridge-1")
+            self.ledger.emit(state.id, fact)
+
+    def _notify(self) -> None:
+        name = f"sub-{self.random.randint(1, 4)}"
+        if self.ledger.state(notification_stream(name)) is None:
+            return
+        told: dict[str, Any] = {
+            "subscription_id": name,
+            "subject_sequence": len(self.ledger.history),
+        }
+        fact = self.random.choice(
+            (
+                e.NotificationDelivered(delivery_id="d", status_code=200, **told),
+                e.NotificationSuppressed(delivery_id="d", reason="bridge is disabled", **told),
+                e.NotificationPassedOver(error="another outcome", **told),
+                e.NotificationFailed(
+                    delivery_id="d", attempt=1, error="no", retry_at=self.ledger.now, **told
+                ),
+            )
+        )
+        self.ledger.step(lambda plan: plan.emit(notification_stream(name), fact))
+
+    def _bridge(self) -> None:
+        name = self.random.choice(("bridge-1", "bridge-2"))
+        if self.ledger.state(bridge_stream(name)) and self.random.random() < 0.4:
+            gone = e.BridgeRemoved(bridge_id=name)
+            self.ledger.step(lambda plan: plan.emit(bridge_stream(name), gone))
+        else:
+            self.ledger.bridge(name, enabled=self.random.random() < 0.7)

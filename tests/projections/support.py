@@ -7,7 +7,13 @@ from typing import Any
 
 from domain import events as e
 from domain.instants import SECOND
-from domain.recorded import Recorded, session_stream, workspace_stream
+from domain.recorded import (
+    Recorded,
+    bridge_stream,
+    notification_stream,
+    session_stream,
+    workspace_stream,
+)
 from domain.task.state import Run, TaskState
 from domain.values import Actor, Origin, RunStatus, TaskStatus
 from domain.world import Change, ClaimQuery, Context, KeySlot, Plan, State, evolve
@@ -304,6 +310,29 @@ class Ledger:
         more.setdefault("agent_name", "coder")
         fact = e.SessionRegistered(session_id=session_id, **more)
         return self.step(lambda plan: plan.emit(session_stream(session_id), fact))[0]
+
+    def bridge(self, bridge_id: str, **more: Any) -> Change:
+        """Configure a bridge."""
+        usual = {"url": "https://a.example/", "scope": "global", "secret_id": "sec-1"}
+        fact = e.BridgeConfigured(bridge_id=bridge_id, **{**usual, "enabled": True, **more})
+        return self.step(lambda plan: plan.emit(bridge_stream(bridge_id), fact))[0]
+
+    def subscribe(self, task_id: str, subscription_id: str, bridge_id: str = "b") -> Change:
+        """Let a bridge be told how a task ends."""
+        fact = e.TaskBridgeSubscribed(
+            subscription_id=subscription_id,
+            bridge_instance_id=bridge_id,
+            scope="global",
+            peer_id="ann",
+            delivery_mode="reply",
+        )
+        opened = e.NotificationOpened(subscription_id=subscription_id, subject_task_id=task_id)
+
+        def decide(plan: Plan) -> None:
+            plan.emit_task(task_id, fact)
+            plan.emit(notification_stream(subscription_id), opened)
+
+        return self.step(decide)[0]
 
     def workspace(self, workspace_id: str, name: str = "", path: str = "") -> Change:
         """Register a workspace."""

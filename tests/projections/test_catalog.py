@@ -27,6 +27,7 @@ def test_names_and_versions_are_stored_data(projector: Projector) -> None:
         ("dashboard", 1),
         ("inbox", 1),
         ("registry", 1),
+        ("bridges", 1),
         ("timeline", 1),
     }
 
