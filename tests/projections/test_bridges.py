@@ -5,6 +5,7 @@ from typing import Any
 import msgspec
 
 from domain import events as e
+from domain.instants import SECOND
 from domain.recorded import bridge_stream, notification_stream
 from projections import bridges
 from projections.wire.bridges import bridge_view, subscription_view
@@ -157,10 +158,11 @@ def test_a_task_that_ends_makes_its_subscriptions_due(ledger: Ledger) -> None:
     sequence = complete(ledger, "t")
     assert due(ledger) == ["s"]
     assert bridges.waiting_bridges(ledger.store) == {"b": 1}
-    failed(ledger, sequence, retry_at=ledger.now + 50)
-    assert due(ledger, ledger.now + 40) == []
-    assert due(ledger, ledger.now + 50) == ["s"]
-    assert bridges.waiting_bridges(ledger.store) == {"b": ledger.now - 1_000_000 + 50}
+    retry_at = ledger.now + 50 * SECOND
+    failed(ledger, sequence, retry_at)
+    assert due(ledger, retry_at - 1) == []
+    assert due(ledger, retry_at) == ["s"]
+    assert bridges.waiting_bridges(ledger.store) == {"b": retry_at}
     delivered(ledger, sequence)
     assert due(ledger) == []
 
