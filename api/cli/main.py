@@ -12,6 +12,7 @@ COMMANDS = {
     "work": "api.cli.work:work",
     "task": "api.cli.task:task",
     "run": "api.cli.run:run",
+    "review": "api.cli.review:review",
     "profile": "api.cli.profile:profile",
     "tail": "api.cli.tail:tail",
     "scheduler": "api.cli.scheduler:scheduler",

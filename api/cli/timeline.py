@@ -13,6 +13,8 @@ CHANGES: Sequence[tuple[str, str]] = (
 # Members worth a word, in this order; each is shown as `word value`.
 REMARKS: Sequence[tuple[str, str]] = (
     ("attempt", "attempt"),
+    ("outcome", "verdict"),
+    ("review_round", "round"),
     ("depends_on_task_id", "on"),
     ("child_task_id", "child"),
     ("propagated_from_task_id", "through"),
