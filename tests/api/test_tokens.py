@@ -114,7 +114,7 @@ def test_a_token_may_be_bound_to_a_workspace(guarded: LiveServer, tokens: Tokens
     client = holding(guarded, bound)
 
     assert [task["id"] for task in client.ok("GET", "/api/tasks")["tasks"]] == [mine["id"]]
-    for path in ("", "/tree", "/runs", "/timeline", "/stream"):
+    for path in ("", "/tree", "/runs", "/reviews", "/timeline", "/stream"):
         text = error_of(client.get(f"/api/tasks/{other['id']}{path}"), 403)
         assert 'bound to workspace "inside"' in text
     for path in (

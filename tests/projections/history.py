@@ -7,7 +7,7 @@ from typing import Any
 from domain import events as e
 from domain.profile import ExecutionProfile, ParticipantPolicy, WorkerProfile
 from domain.recorded import actor_stream, bridge_stream, notification_stream
-from domain.task.state import Run, TaskState
+from domain.task.state import Review, Run, TaskState
 from domain.values import Actor, Owner, Priority, TriageAction
 from tests.projections.support import Ledger
 
@@ -65,6 +65,9 @@ class RandomHistory:
             self._depend,
             self._undepend,
             self._delete,
+            self._ask,
+            self._take,
+            self._judge,
             self._triage,
             self._triage,
             self._session,
@@ -243,6 +246,36 @@ class RandomHistory:
         if state := self._pick(lambda state: bool(state.task.dependencies)):
             edge = self.random.choice(state.task.dependencies)
             self.ledger.undepend(state.id, edge.depends_on_task_id)
+
+    def _ask(self) -> None:
+        if run := self._run("completed", "failed", "canceled"):
+            self.ledger.ask(
+                run.id,
+                f"review-{len(self.ledger.history)}",
+                deadline_at=self.random.choice((0, self.ledger.now + 1000)),
+            )
+
+    def _review(self) -> Review | None:
+        found = [r for s in self.live() for r in s.reviews.values() if r.is_open]
+        return self.random.choice(found) if found else None
+
+    def _take(self) -> None:
+        if review := self._review():
+            session = self.random.choice(("session-1", "session-2"))
+            self.ledger.take_review(review, session)
+
+    def _judge(self) -> None:
+        review = self._review()
+        if review is None:
+            return
+        state = self.ledger.task(review.task_id)
+        continued = f"run-{review.id}" if state.open_run is None else ""
+        self.ledger.judge(
+            review,
+            self.random.choice(("approved", "rejected", "timeout")),
+            continued,
+            exhausted=not continued and self.random.random() < 0.5,
+        )
 
     def _delete(self) -> None:
         if state := self._pick(lambda state: not state.task.children and state.open_run is None):

@@ -14,8 +14,8 @@ from domain.recorded import (
     session_stream,
     workspace_stream,
 )
-from domain.task.state import Run, TaskState
-from domain.values import Actor, Origin, RunStatus, TaskStatus
+from domain.task.state import Review, Run, TaskState
+from domain.values import Actor, Origin, ReviewOutcome, RunStatus, TaskStatus
 from domain.world import Change, ClaimQuery, Context, KeySlot, Plan, State, evolve
 from projections.backlog import claimable_runs, waiting_runs
 from projections.catalog import PROJECTORS
@@ -304,6 +304,69 @@ class Ledger:
                 plan.emit_task(task.parent_task_id, gone)
 
         return self.step(decide)
+
+    def ask(self, run_id: str, review_id: str, **more: Any) -> Change:
+        """Ask for the review of a run."""
+        given = {"policy": "always", "review_round": 1, "attempt": 1, "created": True, **more}
+        fact = e.RunReviewRequested(review_id=review_id, run_id=run_id, **given)
+        return self.emit(self.run(run_id).task_id, fact, run_id)
+
+    def take_review(self, review: Review, session: str) -> Change:
+        """Bind a review to a session."""
+        fact = e.RunReviewBound(
+            review_id=review.id,
+            run_id=review.run_id,
+            session_id=session,
+            reviewer_agent_name="critic",
+        )
+        return self.emit(review.task_id, fact, review.run_id, Actor("agent_session", session))
+
+    def judge(
+        self,
+        review: Review,
+        outcome: ReviewOutcome,
+        continued: str = "",
+        *,
+        exhausted: bool = False,
+    ) -> list[Change]:
+        """Record a verdict; a run of the id `continued` follows from it."""
+        state = self.task(review.task_id)
+        recorded = e.RunReviewRecorded(
+            review_id=review.id,
+            run_id=review.run_id,
+            outcome=outcome,
+            confidence=0.5,
+            delivery_id="d-1",
+            review_round=1,
+            continuation_run_id=continued,
+            reason="because",
+            missing_work=("tests",),
+        )
+        retry = e.RunReviewRetryEnqueued(
+            review_id=review.id,
+            run_id=review.run_id,
+            continuation_run_id=continued,
+            review_round=2,
+            attempt=state.next_attempt,
+            task_status=state.task.status,
+        )
+        opened = e.RunReviewRoundsExhausted(
+            review_id=review.id, run_id=review.run_id, review_round=1, max_rounds=1
+        )
+
+        def decide(plan: Plan) -> None:
+            plan.emit_task(state.id, recorded, review.run_id)
+            if continued:
+                plan.emit_task(state.id, retry, continued)
+            if exhausted:
+                plan.emit_task(state.id, opened, review.run_id)
+
+        return self.step(decide)
+
+    def review(self, review_id: str) -> Review:
+        """Return a review."""
+        states = [state for state in self.states.values() if isinstance(state, TaskState)]
+        return next(s.reviews[review_id] for s in states if review_id in s.reviews)
 
     def session(self, session_id: str, **more: Any) -> Change:
         """Register an agent session."""

@@ -2,12 +2,14 @@
 
 from collections import Counter
 
+import msgspec
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from domain.task.state import TaskState
+from domain.task.state import Review, TaskState
 from domain.values import ACTIVE_CLAIM, PRIORITY_VALUE, Owner
 from projections import backlog, lookup
+from projections.reviews import REVIEWS
 from projections.rows import Row
 from projections.runs import RUNS
 from projections.tasks import TASKS
@@ -125,6 +127,21 @@ def test_the_lookups_equal_the_states(ledger: Ledger) -> None:
     known = {(state.id, run.id) for run, state in runs if run.idempotency_key}
     assert {row[5:] for row in store.rows(lookup.IDEMPOTENCY_KEYS)} <= known
     store.close()
+
+
+@settings(max_examples=60, deadline=None)
+@given(histories)
+def test_the_reviews_equal_the_states(ledger: Ledger) -> None:
+    found = [review for state in live(ledger) for review in state.reviews.values()]
+    rows = ledger.store.rows(REVIEWS)
+
+    assert [row[0] for row in rows] == sorted(review.id for review in found)
+    wanted = {review.id: review for review in found}
+    for row in rows:
+        assert msgspec.json.decode(row[-1], type=Review) == wanted[row[0]]
+        assert row[4] == wanted[row[0]].status
+        assert (row[-2] != 0) == (wanted[row[0]].is_open and wanted[row[0]].deadline_at != 0)
+    ledger.store.close()
 
 
 @settings(max_examples=60, deadline=None)
