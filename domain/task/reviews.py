@@ -118,16 +118,36 @@ def claim_next_review(command: ClaimNextReview, plan: Plan) -> Reply:
 
 
 def _may_review(plan: Plan, session: SessionState, state: TaskState, review: Review) -> bool:
-    """Whether nobody else does the review, and the session neither did the run nor asked for it."""
+    """Whether nobody else does the review, and the session is one that may.
+
+    That is one the task's profile lets review, which neither did the run nor asked for its review.
+    """
     if review.deadline_at and review.deadline_at <= plan.now:
         return False
     if review.reviewer_session_id:
         reviewer = plan.session(review.reviewer_session_id)
         if reviewer is not None and reviewer.state == "active":
             return False
+    if not _is_admitted(session, state):
+        return False
     run = state.runs[review.run_id]
     concerned = [actor.ref for actor in (review.requested_by, run.claimed_by) if actor]
     return session.id not in {run.session_id, *concerned}
+
+
+def _is_admitted(session: SessionState, state: TaskState) -> bool:
+    """Whether the profile lets the session review. Of a session no peer is known."""
+    profile = state.task.profile
+    if profile is None:
+        return True
+    if profile.review.agent_name not in {"", session.agent_name}:
+        return False
+    return all(
+        (not policy.allowed_agent_names or session.agent_name in policy.allowed_agent_names)
+        and (not policy.allowed_channel_ids or session.channel in policy.allowed_channel_ids)
+        and set(policy.required_capabilities) <= set(session.capabilities)
+        for policy in (profile.participants, profile.review)
+    )
 
 
 def _bind(plan: Plan, session: SessionState, review: Review) -> Reply:

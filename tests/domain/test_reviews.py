@@ -10,7 +10,9 @@ from domain.commands import (
     ClaimRun,
     CompleteRun,
     DeleteTask,
+    ProfileSection,
     RequestReview,
+    SetProfile,
     StartRun,
     StopSession,
     SubmitVerdict,
@@ -265,6 +267,32 @@ def test_the_review_of_a_session_that_stopped_is_handed_on() -> None:
     spec.given(StopSession(session_id="s1")).when(take("s2", LATER))
     review = review_of(spec)
     assert (review.reviewer_session_id, review.started_at) == ("s2", NOW)
+
+
+@pytest.mark.parametrize(
+    ("section", "members", "admitted"),
+    [
+        ("review", {"agent_name": "critic"}, False),
+        ("review", {"agent_name": AGENT}, True),
+        ("review", {"allowed_agent_names": ("critic",)}, False),
+        ("review", {"allowed_agent_names": ("critic", AGENT)}, True),
+        ("review", {"allowed_channel_ids": ("elsewhere",)}, False),
+        ("review", {"allowed_channel_ids": ("c",)}, True),
+        ("review", {"required_capabilities": ("go", "sql")}, False),
+        ("review", {"required_capabilities": ("go",)}, True),
+        ("participants", {"allowed_agent_names": ("critic",)}, False),
+        ("participants", {"required_capabilities": ("sql",)}, False),
+        ("worker", {"mode": "select", "required_capabilities": ("sql",)}, True),
+    ],
+)
+def test_the_profile_says_who_may_review(
+    section: str, members: dict[str, Any], admitted: bool
+) -> None:
+    sections: dict[str, Any] = {section: ProfileSection(**members)}
+    profile = SetProfile(task_id="t", **sections)
+    spec = given(*DONE, profile, ask(), session("s1", channel="c", capabilities=("go",)))
+    spec.when(take("s1"))
+    assert review_of(spec).status == ("in_review" if admitted else "requested")
 
 
 def test_only_a_registered_active_session_takes_reviews() -> None:
