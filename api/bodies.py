@@ -246,6 +246,8 @@ class RegisterSessionRequest(Body, frozen=True, kw_only=True):
     name: Text = None
     capabilities: tuple[str, ...] | None = None
     concurrency: Annotated[SignedInt64, between(1, MAX_CLAIMS)] | None = None
+    soul_digest: Text = None
+    soul_snapshot_id: Text = None
 
 
 class RegisterWorkspaceRequest(Body, frozen=True, kw_only=True):

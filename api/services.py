@@ -29,9 +29,9 @@ from domain.values import (
     Origin,
 )
 from domain.world import ClaimQuery, Context, Policy, State, World
-from projections.backlog import claimable_runs, waiting_runs
 from projections.catalog import PROJECTORS
 from projections.lookup import Lookup
+from projections.queries.claims import claimable_runs, waiting_runs
 from projections.queries.scheduler import scheduler_status
 from projections.rows import Projector, Store
 from projections.wire import SchedulerStatus

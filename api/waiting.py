@@ -7,6 +7,8 @@ from typing import Final
 
 _ONE_RUN: Final = frozenset(
     {
+        "task.execution_profile_deleted",
+        "task.execution_profile_updated",
         "task.run_enqueued",
         "task.run_released",
         "task.run_lease_expired",

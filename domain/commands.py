@@ -315,6 +315,8 @@ class RegisterSession(Command, frozen=True, kw_only=True):
     name: str = ""
     capabilities: tuple[str, ...] = ()
     concurrency: int = 1
+    soul_digest: str = ""
+    soul_snapshot_id: str = ""
 
 
 class StopSession(Command, frozen=True, kw_only=True):

@@ -34,6 +34,8 @@ class SessionState(Struct, frozen=True, kw_only=True, omit_defaults=True):
     capabilities: tuple[str, ...] = ()
     declared: bool = False
     concurrency: int = 1
+    soul_digest: str = ""
+    soul_snapshot_id: str = ""
     created_at: Instant = 0
     updated_at: Instant = 0
     version: int = 0
@@ -107,6 +109,8 @@ def evolve_session(state: SessionState | None, recorded: Recorded) -> SessionSta
             capabilities=fact.capabilities,
             declared=fact.declared,
             concurrency=fact.concurrency,
+            soul_digest=fact.soul_digest,
+            soul_snapshot_id=fact.soul_snapshot_id,
             created_at=state.created_at if state else now,
             updated_at=now,
             version=version,

@@ -60,6 +60,8 @@ class SessionRegistered(Fact, frozen=True, kw_only=True):
     capabilities: tuple[str, ...] = ()
     declared: bool = False
     concurrency: int = 1
+    soul_digest: str = ""
+    soul_snapshot_id: str = ""
 
 
 class SessionStopped(Fact, frozen=True, kw_only=True):

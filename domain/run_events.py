@@ -5,7 +5,7 @@ Names and fields are the storage format: change them through an upcaster.
 
 from domain.fact import Fact
 from domain.instants import Instant
-from domain.values import NO_JSON, Actor, Json, RunStatus, TaskStatus
+from domain.values import NO_JSON, Actor, Json, RunStatus, Soul, TaskStatus
 
 
 class RunEnqueued(Fact, frozen=True, kw_only=True):
@@ -28,13 +28,14 @@ class RunClaimed(Fact, frozen=True, kw_only=True):
     """Somebody took the run; with a token hash it is held under a lease."""
 
     TYPE = "task.run_claimed"
-    PRIVATE = frozenset({"session_id"})
+    PRIVATE = frozenset({"session_id", "soul"})
     status: RunStatus
     task_status: TaskStatus
     claimed_by: Actor
     claim_token_hash: str = ""
     lease_until: Instant
     session_id: str = ""
+    soul: Soul | None = None
 
 
 class RunStarting(Fact, frozen=True, kw_only=True):

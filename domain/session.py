@@ -132,6 +132,8 @@ def register_session(command: RegisterSession, plan: Plan) -> Reply:
         capabilities=fields.capabilities(command.capabilities, "session.capabilities"),
         declared=True,
         concurrency=concurrency,
+        soul_digest=fields.identifier(command.soul_digest, "session.soul_digest"),
+        soul_snapshot_id=fields.identifier(command.soul_snapshot_id, "session.soul_snapshot_id"),
     )
     plan.emit(session_stream(session_id), fact)
     return Reply(session_id=session_id)

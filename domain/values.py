@@ -96,6 +96,15 @@ class Owner(Struct, frozen=True):
     ref: str
 
 
+class Soul(Struct, frozen=True, omit_defaults=True, kw_only=True):
+    """The persona with which a session claimed a run, as it is kept in the run's metadata."""
+
+    snapshot_id: str = ""
+    digest: str
+    agent_name: str
+    captured_at: str
+
+
 LOCAL_USER: Final = Actor("human", "local-user")
 SCHEDULER_ACTOR: Final = Actor("daemon", "scheduler")
 SCHEDULER_ORIGIN: Final = Origin("daemon", "daemon.scheduler")

@@ -66,13 +66,15 @@ def evolve(state: State | None, recorded: Recorded) -> State | None:
 
 
 class ClaimQuery(Struct, frozen=True, kw_only=True):
-    """What a session may be handed: the rules that the claim queue can answer by itself."""
+    """What a session may be handed. `offered` are its capabilities, its own and those it names."""
 
     workspace_id: str
     agent_name: str
     session_id: str
     channel: str
     priority_min: int
+    offered: frozenset[str] = frozenset()
+    soul: bool = False
 
 
 class KeySlot(Struct, frozen=True, kw_only=True):
@@ -110,8 +112,9 @@ class World(Protocol):
     def claimable_runs(self, query: ClaimQuery) -> Iterable[tuple[str, str]]:
         """Yield (task id, run id) of the queued runs a session may be handed, in claim order.
 
-        Left out are tasks that are draft, blocked, canceled or paused (also by an ancestor), and
-        those of another workspace, owner, channel or of too low a priority.
+        Left out are tasks that are draft, blocked, canceled or paused (also by an ancestor), those
+        of another workspace, owner, channel or of too low a priority, and those that ask for
+        another agent or for more than is offered.
         """
 
     def expired_leases(self, now: int, limit: int) -> Sequence[tuple[str, str]]:

@@ -1,19 +1,20 @@
-"""The backlog: every queued run, in the order in which runs are handed out, and the counters.
+"""The backlog: every queued run, every run that needs attention, and the counters.
 
 A task that is paused holds back the queued runs of everything below it. Their rows count how many
 tasks of their lineage are paused, and are found by ancestor, so that a pause costs what it hits.
 """
 
 from collections import Counter
-from collections.abc import Iterator
-from heapq import merge
-from itertools import islice
+from hashlib import sha256
 from typing import Final, TypeAlias
 
+import msgspec
+
+from domain.eligibility import HELD_BACK, NO_DEMAND, Demand, demand_of, owner_key
 from domain.task.state import Run, Task, TaskState
-from domain.values import ACTIVE_CLAIM, PRIORITY_VALUE, Owner
-from domain.world import Change, ClaimQuery
-from projections.rows import Reader, Row, Rows
+from domain.values import ACTIVE_CLAIM, PRIORITY_VALUE
+from domain.world import Change
+from projections.rows import Row, Rows
 from projections.schema import define
 
 BACKLOG: Final = define(
@@ -26,6 +27,9 @@ BACKLOG: Final = define(
         "rank": "INTEGER",
         "queued_at": "INTEGER",
         "channel": "TEXT",
+        "agent": "TEXT",
+        "demand": "TEXT",
+        "wants": "TEXT",
         "held": "INTEGER",
         "claimable": "INTEGER",
         "paused": "INTEGER",
@@ -35,6 +39,10 @@ BACKLOG: Final = define(
         "claim": "(workspace_id, owner, rank, queued_at, run_id) WHERE claimable = 1",
         "claim_channel": "(workspace_id, channel, owner, rank, queued_at, run_id)"
         " WHERE claimable = 1 AND channel <> ''",
+        "demand": "(workspace_id, agent, demand, owner, rank, queued_at, run_id)"
+        " WHERE claimable = 2",
+        "demand_channel": "(workspace_id, agent, demand, channel, owner, rank, queued_at, run_id)"
+        " WHERE claimable = 2 AND channel <> ''",
         "list": "(paused, rank, queued_at, run_id)",
         "list_workspace": "(workspace_id, paused, rank, queued_at, run_id)"
         " WHERE workspace_id <> ''",
@@ -43,7 +51,25 @@ BACKLOG: Final = define(
 )
 """`rank` is the negative priority value: the smallest comes first. `owner` is empty for a run that
 anybody may get, `kind:ref` for a pool or a session, and `!` for one that is never handed out. The
-task's status makes a run `held`; `pauses` counts the paused tasks of its lineage."""
+task's status makes a run `held`; `pauses` counts the paused tasks of its lineage. `claimable` is 1
+for a run that may be handed out, 2 for one that asks more of a session: then `wants` says what,
+`demand` is the short name of that, and `agent` is set when a single agent can meet it."""
+
+ATTENTION: Final = define(
+    "backlog_attention",
+    key={"run_id": "TEXT"},
+    values={
+        "task_id": "TEXT",
+        "workspace_id": "TEXT",
+        "rank": "INTEGER",
+        "queued_at": "INTEGER",
+    },
+    indexes={
+        "list": "(rank, queued_at, run_id)",
+        "list_workspace": "(workspace_id, rank, queued_at, run_id) WHERE workspace_id <> ''",
+    },
+)
+"""The runs that need attention: they are handed out no more until somebody decides."""
 
 BACKLOG_TREE: Final = define("backlog_tree", key={"ancestor_id": "TEXT", "run_id": "TEXT"})
 PAUSED_TASKS: Final = define("paused_tasks", key={"task_id": "TEXT"})
@@ -52,7 +78,7 @@ COUNTERS: Final = define(
     key={"name": "TEXT", "workspace_id": "TEXT"},
     values={"value": "INTEGER"},
 )
-"""Counts of the whole ledger under the empty workspace id; the queue also by workspace."""
+"""Counts of the whole ledger under the empty workspace id; what waits also by workspace."""
 
 QUEUED: Final = "queued"
 QUEUED_PAUSED: Final = "queued_paused"
@@ -63,16 +89,11 @@ PAUSED: Final = "paused_tasks"
 RANKS: Final = tuple(-value for value in PRIORITY_VALUE.values())
 """Every rank there is."""
 
-_NEVER_HANDED_OUT: Final = "!"
-_HELD_BACK: Final = frozenset({"draft", "blocked", "canceled"})
-_LARGEST_RANK: Final = 1_000
-_COUNTED: Final[dict[str, str]] = {
-    **dict.fromkeys(ACTIVE_CLAIM, ACTIVE),
-    NEEDS_ATTENTION: NEEDS_ATTENTION,
-}
-_FIRST_PAGE: Final = 4
-_LARGEST_PAGE: Final = 256
-_FACTS: Final = 8
+_ENCODE: Final = msgspec.json.Encoder().encode
+_NO_WANTS: Final = ("", "", "")
+_NAME_DIGITS: Final = 32
+_FACTS: Final = 11
+_DEMAND, _HELD = 8, 10
 _PAUSED, _PAUSES = -2, -1
 
 _Tally: TypeAlias = Counter[tuple[str, str]]
@@ -82,8 +103,8 @@ class BacklogProjector:
     """Keeps the backlog and the counters."""
 
     name = "backlog"
-    version = 1
-    tables = (BACKLOG, BACKLOG_TREE, PAUSED_TASKS, COUNTERS)
+    version = 2
+    tables = (BACKLOG, BACKLOG_TREE, ATTENTION, PAUSED_TASKS, COUNTERS)
 
     def apply(self, change: Change, rows: Rows) -> None:
         """Bring the rows up to date with one change."""
@@ -101,6 +122,7 @@ class BacklogProjector:
         if old is not None and old.runs is not new.runs:
             _count_runs(old, -1, tally)
             _count_runs(new, +1, tally)
+        _move_attention(old, new, rows)
         _add(tally, rows)
 
 
@@ -114,6 +136,7 @@ def _same(old: TaskState, new: TaskState) -> bool:
         and before.deleted == after.deleted
         and before.priority == after.priority
         and before.owner == after.owner
+        and before.profile == after.profile
     )
 
 
@@ -177,30 +200,53 @@ def _pauses(change: Change, task: Task, rows: Rows) -> int:
     return sum(rows.get(PAUSED_TASKS, (task_id,)) is not None for task_id in task.lineage)
 
 
+def _move_attention(old: TaskState | None, new: TaskState, rows: Rows) -> None:
+    """Keep the run that needs attention where it is looked for."""
+    was, now = _attention_row(old), _attention_row(new)
+    if was == now:
+        return
+    if was is not None:
+        rows.delete(ATTENTION, was[:1])
+    if now is not None:
+        rows.put(ATTENTION, now)
+
+
+def _attention_row(state: TaskState | None) -> Row | None:
+    if state is None or state.task.deleted:
+        return None
+    task = state.task
+    for run in state.runs.values():
+        if run.status == NEEDS_ATTENTION:
+            rank = -PRIORITY_VALUE[task.priority]
+            return (run.id, task.id, task.workspace_id, rank, run.queued_at)
+    return None
+
+
 def _facts(task: Task, run: Run) -> Row:
     return (
         run.id,
         task.id,
         task.workspace_id,
-        _owner(task.owner),
+        owner_key(task.owner),
         -PRIORITY_VALUE[task.priority],
         run.queued_at,
         run.coordination_channel_id,
-        int(task.status in _HELD_BACK),
+        *_wants(demand_of(task, run)),
+        int(task.status in HELD_BACK),
     )
 
 
+def _wants(demand: Demand) -> tuple[str, str, str]:
+    """Return the agent, the short name and the text of a demand."""
+    if demand is NO_DEMAND or demand == NO_DEMAND:
+        return _NO_WANTS
+    text = _ENCODE(demand)
+    return demand.only_agent, sha256(text).hexdigest()[:_NAME_DIGITS], text.decode()
+
+
 def _row(facts: Row, pauses: int) -> Row:
-    held = facts[_FACTS - 1]
-    return (*facts, int(not held and not pauses), int(pauses > 0), pauses)
-
-
-def _owner(owner: Owner | None) -> str:
-    if owner is None:
-        return ""
-    if owner.kind in {"pool", "agent_session"}:
-        return f"{owner.kind}:{owner.ref}"
-    return _NEVER_HANDED_OUT
+    claimable = 0 if facts[_HELD] or pauses else 2 if facts[_DEMAND] else 1
+    return (*facts, claimable, int(pauses > 0), pauses)
 
 
 def _replace(before: Row | None, after: Row | None, rows: Rows, tally: _Tally) -> None:
@@ -222,9 +268,11 @@ def _count_queued(row: Row, one: int, tally: _Tally) -> None:
 
 def _count_runs(state: TaskState, one: int, tally: _Tally) -> None:
     for run in state.runs.values():
-        name = _COUNTED.get(run.status)
-        if name is not None:
-            tally[name, ""] += one
+        if run.status in ACTIVE_CLAIM:
+            tally[ACTIVE, ""] += one
+        elif run.status == NEEDS_ATTENTION:
+            for workspace_id in {"", state.task.workspace_id}:
+                tally[NEEDS_ATTENTION, workspace_id] += one
 
 
 def _add(tally: _Tally, rows: Rows) -> None:
@@ -233,74 +281,3 @@ def _add(tally: _Tally, rows: Rows) -> None:
             found = rows.get(COUNTERS, (name, workspace_id))
             value = (found[2] if found else 0) + difference
             rows.put(COUNTERS, (name, workspace_id, value))
-
-
-_CLAIMABLE: Final = (
-    "SELECT rank, queued_at, run_id, task_id FROM backlog"
-    " WHERE claimable = 1 AND workspace_id = ? AND owner = ? AND rank <= ?"
-)
-_OF_ONE_CHANNEL: Final = " AND channel = ? AND channel <> ''"
-_BEHIND: Final = " AND (rank, queued_at, run_id) > (?, ?, ?)"
-_IN_ORDER: Final = " ORDER BY rank, queued_at, run_id LIMIT "
-_OWNERS: Final = 3
-
-
-def _page(channel: str) -> str:
-    return f"{_CLAIMABLE}{channel}{_BEHIND}{_IN_ORDER}?"
-
-
-def _first(channel: str) -> str:
-    """Return the statement for the first row of each owner."""
-    one = f"{_CLAIMABLE}{channel}{_IN_ORDER}1"
-    return " UNION ALL ".join(f"SELECT * FROM ({one}) AS o{number}" for number in range(_OWNERS))
-
-
-_PAGES: Final = {False: _page(""), True: _page(_OF_ONE_CHANNEL)}
-_FIRSTS: Final = {False: _first(""), True: _first(_OF_ONE_CHANNEL)}
-"""By whether the session is bound to a channel."""
-
-
-def claimable_runs(reader: Reader, query: ClaimQuery) -> Iterator[tuple[str, str]]:
-    """Yield (task id, run id) of the runs a session may be handed, in claim order.
-
-    Reads a few rows at a time, so that the cost is bounded by what is taken, whatever waits.
-    """
-    owners = ("", f"pool:{query.agent_name}", f"agent_session:{query.session_id}")
-    starts = [value for owner in owners for value in _start(query, owner)]
-    first = min(reader.select(_FIRSTS[bool(query.channel)], starts), default=None)
-    if first is None:
-        return
-    yield first[3], first[2]
-    # Hardly anybody asks for a second one, so only now it is read on.
-    following = merge(*(_owned_by(reader, query, owner) for owner in owners))
-    for _, _, run_id, task_id in islice(following, 1, None):
-        yield task_id, run_id
-
-
-def waiting_runs(reader: Reader, queued_before: int, limit: int) -> list[Row]:
-    """Return (task id, run id) of claimable runs queued by then, oldest first."""
-    return reader.select(
-        "SELECT task_id, run_id FROM backlog WHERE claimable = 1 AND queued_at <= ?"
-        " ORDER BY queued_at, run_id LIMIT ?",
-        (queued_before, limit),
-    )
-
-
-def _start(query: ClaimQuery, owner: str) -> Row:
-    """Return the parameters of the first row that an owner's runs have for a session."""
-    wanted: Row = (query.workspace_id, owner, -query.priority_min)
-    return (*wanted, query.channel) if query.channel else wanted
-
-
-def _owned_by(reader: Reader, query: ClaimQuery, owner: str) -> Iterator[Row]:
-    statement = _PAGES[bool(query.channel)]
-    wanted = _start(query, owner)
-    last: Row = (-_LARGEST_RANK, 0, "")
-    size = _FIRST_PAGE
-    while True:
-        page = reader.select(statement, (*wanted, *last, size))
-        yield from page
-        if len(page) < size:
-            return
-        last = page[-1][:3]
-        size = min(4 * size, _LARGEST_PAGE)

@@ -53,6 +53,8 @@ def session() -> None:
 @option("--name", default="", help="A label for people.")
 @option("--capability", "capabilities", multiple=True, help="What it may offer; may be repeated.")
 @option("--concurrency", type=click.IntRange(1, 100), help="Leases it may hold at the same time.")
+@option("--soul-digest", default="", help="Its persona, which is noted on what it claims.")
+@option("--soul-snapshot-id", default="", help="Where that persona is kept.")
 @remote
 def put_session(
     server: Remote, session_id: str, capabilities: tuple[str, ...], **body: JsonValue

@@ -26,6 +26,8 @@ async def put_session(call: Call) -> Answer:
         name=body.name or "",
         capabilities=body.capabilities or (),
         concurrency=1 if body.concurrency is None else body.concurrency,
+        soul_digest=body.soul_digest or "",
+        soul_snapshot_id=body.soul_snapshot_id or "",
     )
     await call.submit(command)
     return await get_session(call)

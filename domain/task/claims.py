@@ -5,17 +5,18 @@ from itertools import islice
 
 from domain import fields
 from domain.commands import Claim, ClaimNext, ClaimSeveral, Reply
+from domain.eligibility import claimant
 from domain.errors import ActiveLeaseError, ValidationError
 from domain.events import RunClaimed
-from domain.instants import SECOND
+from domain.instants import SECOND, rfc3339
 from domain.recorded import Recorded
 from domain.registry import SessionState
 from domain.session import claiming_session
 from domain.task.cascade import status_with
 from domain.task.leases import active_leases
 from domain.task.state import Run, TaskState
-from domain.values import Actor
-from domain.world import ClaimQuery, Plan
+from domain.values import Actor, Soul
+from domain.world import Plan
 
 
 def claim_next(command: ClaimNext, plan: Plan) -> Reply:
@@ -47,7 +48,7 @@ def _claim(command: Claim, plan: Plan, token_hashes: Sequence[str]) -> Reply:
     if plan.scheduler().paused:
         return Reply(session_id=session.id)
     first: Recorded | None = None
-    found = islice(_claimable(plan, session, command), most)
+    found = islice(_claimable(plan, session, offered, command), most)
     for token_hash, (state, run) in zip(token_hashes, found, strict=False):
         fact = RunClaimed(
             status="claimed",
@@ -56,12 +57,25 @@ def _claim(command: Claim, plan: Plan, token_hashes: Sequence[str]) -> Reply:
             claim_token_hash=token_hash,
             lease_until=plan.now + seconds * SECOND,
             session_id=session.id,
+            soul=_soul(session, plan.now),
         )
         claimed = plan.emit_task(state.id, fact, run.id)
         first = first or claimed
     if first is None:
         return Reply(session_id=session.id)
     return Reply(task_id=first.task_id, run_id=first.run_id, session_id=session.id)
+
+
+def _soul(session: SessionState, now: int) -> Soul | None:
+    """Return the mark that a session with a soul leaves on what it claims."""
+    if not session.soul_digest:
+        return None
+    return Soul(
+        snapshot_id=session.soul_snapshot_id,
+        digest=session.soul_digest,
+        agent_name=session.agent_name,
+        captured_at=rfc3339(now),
+    )
 
 
 def _free(plan: Plan, session: SessionState) -> int:
@@ -75,15 +89,9 @@ def _free(plan: Plan, session: SessionState) -> int:
 
 
 def _claimable(
-    plan: Plan, session: SessionState, command: Claim
+    plan: Plan, session: SessionState, offered: tuple[str, ...], command: Claim
 ) -> Iterator[tuple[TaskState, Run]]:
-    query = ClaimQuery(
-        workspace_id=session.workspace_id,
-        agent_name=session.agent_name,
-        session_id=session.id,
-        channel=session.channel,
-        priority_min=command.priority_min,
-    )
+    query = claimant(session, offered, command.priority_min)
     for task_id, run_id in plan.world.claimable_runs(query):
         state = plan.existing_task(task_id)
         if state.runs[run_id].status == "queued":

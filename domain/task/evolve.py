@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
+import msgspec
 from msgspec.structs import force_setattr, replace
 
 from domain import events as e
@@ -10,7 +11,7 @@ from domain.recorded import Recorded
 from domain.task import subscriptions
 from domain.task.review_folds import REVIEW_FOLDS
 from domain.task.state import ENDED_AS, Dependency, Run, Task, TaskState
-from domain.values import NO_JSON, TERMINAL_TASK, TaskStatus
+from domain.values import NO_JSON, TERMINAL_TASK, Json, Soul, TaskStatus
 
 
 def evolve_task(state: TaskState | None, recorded: Recorded) -> TaskState:
@@ -232,7 +233,15 @@ def _claimed(state: TaskState, recorded: Recorded, fact: e.RunClaimed) -> TaskSt
         error="",
         result=NO_JSON,
     )
+    if fact.soul is not None:
+        run = replace(run, metadata=_with_soul(run.metadata, fact.soul))
     return _with_run(state, recorded, run, fact.task_status)
+
+
+def _with_soul(metadata: Json, soul: Soul) -> Json:
+    """Return the metadata, an object, with the soul as one more member; the others stay as sent."""
+    members = msgspec.json.decode(metadata, type=dict[str, Json]) if bytes(metadata) else {}
+    return Json(msgspec.json.encode({**members, "soul": soul}))
 
 
 def _starting(

@@ -19,6 +19,8 @@ class Session(Struct, frozen=True, kw_only=True, omit_defaults=True):
     capabilities: tuple[str, ...] = ()
     declared: bool = False
     concurrency: int
+    soul_digest: str = ""
+    soul_snapshot_id: str = ""
     created_at: DateTime
     updated_at: DateTime
 
@@ -57,6 +59,8 @@ def session_view(session: SessionState) -> Session:
         capabilities=session.capabilities,
         declared=session.declared,
         concurrency=session.concurrency,
+        soul_digest=session.soul_digest,
+        soul_snapshot_id=session.soul_snapshot_id,
         created_at=date_time(session.created_at),
         updated_at=date_time(session.updated_at),
     )

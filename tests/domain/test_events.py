@@ -186,7 +186,15 @@ EVENT_TABLE: dict[str, tuple[set[str], set[str]]] = {
     "scheduler.drain_completed": ({"completed", "remaining_claims"}, {"timed_out"}),
     "session.registered": (
         {"session_id", "agent_name", "concurrency"},
-        {"workspace_id", "channel", "name", "capabilities", "declared"},
+        {
+            "workspace_id",
+            "channel",
+            "name",
+            "capabilities",
+            "declared",
+            "soul_digest",
+            "soul_snapshot_id",
+        },
     ),
     "session.stopped": ({"session_id"}, set()),
     "workspace.registered": ({"workspace_id"}, {"name", "path"}),

@@ -62,6 +62,11 @@ notifications = st.builds(
     error=st.just("another outcome"),
 )
 
+chosen: dict[str, st.SearchStrategy[Any]] = {
+    "mode": st.sampled_from(["", "select", "odd"]),
+    "agent_name": st.sampled_from(["", "", "coder", "tester"]),
+    "required_capabilities": capabilities,
+}
 BUILDERS: dict[type[Command], dict[str, Any]] = {
     c.CreateTask: {
         "id": task_ids,
@@ -98,6 +103,12 @@ BUILDERS: dict[type[Command], dict[str, Any]] = {
     c.PauseTask: {"task_id": task_ids, "reason": texts, "metadata": bodies},
     c.ResumeTask: {"task_id": task_ids, "metadata": bodies},
     c.DeleteTask: {"task_id": task_ids},
+    c.SetProfile: {
+        "task_id": task_ids,
+        "worker": st.none() | st.builds(c.ProfileSection, **chosen),
+        "participants": st.none() | st.builds(c.ProfileSection, required_capabilities=capabilities),
+    },
+    c.DeleteProfile: {"task_id": task_ids},
     c.AddDependency: {"task_id": task_ids, "depends_on_task_id": task_ids},
     c.RemoveDependency: {"task_id": task_ids, "depends_on_task_id": task_ids},
     c.ClaimRun: {**a_run, "idempotency_key": keys},
@@ -124,6 +135,7 @@ BUILDERS: dict[type[Command], dict[str, Any]] = {
         "channel": channels,
         "capabilities": capabilities,
         "concurrency": st.sampled_from([1, 1, 2, 0]),
+        "soul_digest": st.sampled_from(["", "sha256:aa"]),
     },
     c.StopSession: {"session_id": session_ids},
     c.RegisterWorkspace: {

@@ -8,7 +8,7 @@ from domain import events as e
 from domain.profile import ExecutionProfile, ParticipantPolicy, WorkerProfile
 from domain.recorded import actor_stream, bridge_stream, notification_stream
 from domain.task.state import Review, Run, TaskState
-from domain.values import Actor, Owner, Priority, TriageAction
+from domain.values import NO_JSON, Actor, Json, Owner, Priority, TriageAction
 from tests.projections.support import Ledger
 
 _OWNERS = (
@@ -17,6 +17,7 @@ _OWNERS = (
     Owner("agent_session", "session-1"),
     Owner("human", "ann"),
 )
+_METADATA = (NO_JSON, NO_JSON, Json(b'{"a":1}'), Json(b"[1]"))
 _PROFILES = (
     None,
     ExecutionProfile(),
@@ -127,6 +128,7 @@ class RandomHistory:
             f"run-{self._runs}",
             idempotency_key=self.random.choice(("", "key-1", "key-2", f"key-{state.id}")),
             coordination_channel_id=channel,
+            metadata=self.random.choice(_METADATA),
             actor=self.random.choice((Actor("human", "ann"), Actor("automation", "bot"))),
         )
 

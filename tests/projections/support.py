@@ -17,9 +17,9 @@ from domain.recorded import (
 from domain.task.state import Review, Run, TaskState
 from domain.values import Actor, Origin, ReviewOutcome, RunStatus, TaskStatus
 from domain.world import Change, ClaimQuery, Context, KeySlot, Plan, State, evolve
-from projections.backlog import claimable_runs, waiting_runs
 from projections.catalog import PROJECTORS
 from projections.lookup import Lookup
+from projections.queries.claims import claimable_runs, waiting_runs
 from projections.rows import Projector, Row, Table
 
 HUMAN = Actor("human", "local-user")

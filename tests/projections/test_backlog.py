@@ -1,5 +1,6 @@
 """The backlog: claim order, pauses that reach down, and counters."""
 
+from collections.abc import Iterable
 from itertools import islice
 
 import pytest
@@ -13,9 +14,9 @@ from projections.backlog import (
     BACKLOG_TREE,
     COUNTERS,
     PAUSED_TASKS,
-    claimable_runs,
-    waiting_runs,
 )
+from projections.queries.claims import claimable_runs, waiting_runs
+from projections.rows import Row
 from tests.projections.support import Ledger
 
 
@@ -310,13 +311,19 @@ def test_the_queue_is_counted_by_workspace_too(ledger: Ledger) -> None:
     assert rows[backlog.QUEUED, ""] == 2
 
 
-def test_the_first_runs_of_a_long_queue_cost_a_few_small_reads(ledger: Ledger) -> None:
-    rows = (
-        (f"run-{n:05}", f"task-{n}", "ws-1", "", -20, n, "room", 0, 1, 0, 0) for n in range(20_000)
-    )
+def fill(ledger: Ledger, rows: Iterable[Row]) -> None:
+    """Put rows into the queue as they are."""
     places = ", ".join("?" * len(BACKLOG.columns))
     ledger.store.connection.executemany(f"INSERT INTO backlog VALUES ({places})", rows)
     ledger.store.selects.clear()
+
+
+def test_the_first_runs_of_a_long_queue_cost_a_few_small_reads(ledger: Ledger) -> None:
+    rows = (
+        (f"run-{n:05}", f"task-{n}", "ws-1", "", -20, n, "room", "", "", "", 0, 1, 0, 0)
+        for n in range(20_000)
+    )
+    fill(ledger, rows)
 
     for query in (wanted("ws-1"), wanted("ws-1", channel="room")):
         first = list(islice(claimable_runs(ledger.store, query), 30))

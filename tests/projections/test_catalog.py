@@ -20,7 +20,7 @@ def test_names_are_unique() -> None:
 def test_names_and_versions_are_stored_data(projector: Projector) -> None:
     assert (projector.name, projector.version) in {
         ("lookup", 1),
-        ("backlog", 1),
+        ("backlog", 2),
         ("reviews", 1),
         ("tasks", 1),
         ("runs", 1),

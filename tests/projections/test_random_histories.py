@@ -1,14 +1,20 @@
 """Rows after any history: the same as rebuilt ones, and what the folded states say."""
 
+import json
 from collections import Counter
+from hashlib import sha256
+from typing import Any
 
 import msgspec
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from domain.task.state import Review, TaskState
+from domain.profile import ExecutionProfile
+from domain.task.state import Review, Run, TaskState
 from domain.values import ACTIVE_CLAIM, PRIORITY_VALUE, Owner
+from domain.world import ClaimQuery
 from projections import backlog, lookup
+from projections.queries.claims import claimable_runs
 from projections.reviews import REVIEWS
 from projections.rows import Row
 from projections.runs import RUNS
@@ -16,6 +22,7 @@ from projections.tasks import TASKS
 from projections.timeline import TIMELINE, TIMELINE_BELOW
 from tests.projections.history import RandomHistory
 from tests.projections.support import Ledger, rebuilt
+from tests.support.world import World
 
 histories = st.builds(
     lambda seed, steps: RandomHistory(seed).take(steps),
@@ -39,6 +46,24 @@ def owner_text(owner: Owner | None) -> str:
     return f"{owner.kind}:{owner.ref}" if owner.kind in {"pool", "agent_session"} else "!"
 
 
+def wants_of(profile: ExecutionProfile | None, run: Run) -> Row:
+    """Return the agent, the name and the text of what a run asks for."""
+    wants: dict[str, Any] = {}
+    if profile is not None:
+        wants = {
+            "worker_agent": profile.worker.agent_name,
+            "participant_agents": profile.participants.allowed_agent_names,
+            "capabilities": profile.worker.required_capabilities,
+        }
+    wants["soulless"] = bytes(run.metadata)[:1] == b"["
+    wants = {name: value for name, value in wants.items() if value}
+    if not wants:
+        return ("", "", "")
+    text = json.dumps(wants, separators=(",", ":"))
+    name = sha256(text.encode()).hexdigest()[:32]
+    return wants.get("worker_agent", ""), name, text
+
+
 def expected_backlog(ledger: Ledger) -> list[Row]:
     rows: list[Row] = []
     for state in live(ledger):
@@ -53,8 +78,9 @@ def expected_backlog(ledger: Ledger) -> list[Row]:
                 -PRIORITY_VALUE[task.priority],
                 run.queued_at,
                 run.coordination_channel_id,
+                *(wants := wants_of(task.profile, run)),
                 int(held),
-                int(not held and not pauses),
+                0 if held or pauses else 2 if wants[1] else 1,
                 int(pauses > 0),
                 pauses,
             )
@@ -71,8 +97,8 @@ def expected_counters(ledger: Ledger) -> dict[Row, int]:
         queued = backlog.QUEUED_PAUSED if paused_in(ledger, state) else backlog.QUEUED
         for run in state.runs.values():
             found[backlog.ACTIVE, ""] += run.status in ACTIVE_CLAIM
-            found[backlog.NEEDS_ATTENTION, ""] += run.status == "needs_attention"
             for workspace_id in {"", state.task.workspace_id}:
+                found[backlog.NEEDS_ATTENTION, workspace_id] += run.status == "needs_attention"
                 found[queued, workspace_id] += run.status == "queued"
     return {key: value for key, value in found.items() if value}
 
@@ -102,9 +128,39 @@ def test_the_backlog_and_its_counters_equal_counting(ledger: Ledger) -> None:
         for ancestor_id in ledger.task(row[1]).task.ancestors
     }
     assert set(store.rows(backlog.BACKLOG_TREE)) == tree
+    attention = sorted(
+        (run.id, s.id, s.task.workspace_id, -PRIORITY_VALUE[s.task.priority], run.queued_at)
+        for s in live(ledger)
+        for run in s.runs.values()
+        if run.status == "needs_attention"
+    )
+    assert store.rows(backlog.ATTENTION) == attention
     paused = sorted((state.id,) for state in live(ledger) if state.task.paused)
     assert store.rows(backlog.PAUSED_TASKS) == paused
     store.close()
+
+
+claims = st.builds(
+    ClaimQuery,
+    workspace_id=st.sampled_from(("", "ws-1")),
+    agent_name=st.sampled_from(("coder", "coder", "tester", "other")),
+    session_id=st.sampled_from(("session-1", "session-9")),
+    channel=st.sampled_from(("", "", "room-1")),
+    priority_min=st.sampled_from((0, 0, 20)),
+    offered=st.sets(st.sampled_from(("go", "sql", "c"))).map(frozenset),
+    soul=st.booleans(),
+)
+
+
+@settings(max_examples=60, deadline=None)
+@given(histories, st.lists(claims, min_size=4, max_size=4))
+def test_the_queue_hands_out_what_a_scan_finds(ledger: Ledger, asked: list[ClaimQuery]) -> None:
+    scanned = World()
+    scanned.states = ledger.states
+    for claim in asked:
+        found = list(claimable_runs(ledger.store, claim))
+        assert found == list(scanned.claimable_runs(claim))
+    ledger.store.close()
 
 
 @settings(max_examples=60, deadline=None)

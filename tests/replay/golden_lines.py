@@ -20,7 +20,7 @@ from domain.profile import (
     WorkerProfile,
 )
 from domain.recorded import Recorded
-from domain.values import Actor, Origin, Owner
+from domain.values import Actor, Origin, Owner, Soul
 from replay.codec import LedgerMapper
 from tests.replay.codec_support import plain_mapper
 
@@ -29,6 +29,12 @@ NUMBERS: dict[Any, Any] = {bool: True, int: 7, float: 0.5}
 STRUCTS = {
     Actor: Actor("agent_session", "sess-1"),
     Owner: Owner("pool", "builders"),
+    Soul: Soul(
+        snapshot_id="soul-1",
+        digest="sha256:aa",
+        agent_name="coder",
+        captured_at="2023-11-14T22:13:20Z",
+    ),
     ExecutionProfile: ExecutionProfile(
         coordinator=CoordinatorProfile(mode="guided", agent_name="lead", guidance="slowly"),
         worker=WorkerProfile(

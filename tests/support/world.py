@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from domain import events as e
 from domain.commands import Command, Reply
 from domain.decide import decide
+from domain.profile import ExecutionProfile
 from domain.recorded import Recorded
 from domain.registry import WorkspaceState
 from domain.task.state import Review, Run, Task, TaskState
@@ -121,6 +122,8 @@ class World:
             and query.channel in {"", run.coordination_channel_id}
             and PRIORITY_VALUE[task.priority] >= query.priority_min
             and (task.owner is None or (task.owner.kind, task.owner.ref) in owners)
+            and _suits(query, task.profile)
+            and not (query.soul and bytes(run.metadata) and bytes(run.metadata)[:1] != b"{")
         )
 
     def waiting_runs(self, queued_before: int, limit: int) -> Sequence[tuple[str, str]]:
@@ -183,6 +186,18 @@ class World:
             if run.is_active and run.claim_token_hash and run.lease_until <= now
         ]
         return [(task_id, run_id) for _, run_id, task_id in sorted(found)[:limit]]
+
+
+def _suits(query: ClaimQuery, profile: ExecutionProfile | None) -> bool:
+    if profile is None:
+        return True
+    worker, participants = profile.worker, profile.participants
+    lists = (worker.allowed_agent_names, participants.allowed_agent_names)
+    return (
+        worker.agent_name in {"", query.agent_name}
+        and all(query.agent_name in names for names in lists if names)
+        and {*worker.required_capabilities, *participants.required_capabilities} <= query.offered
+    )
 
 
 def _claim_order(pair: tuple[Task, Run]) -> tuple[int, int, str]:

@@ -1,0 +1,220 @@
+"""Who may be handed a queued run: the one definition behind claims, inspection and explanation.
+
+The rules of a run hold whoever asks. The others compare the run with the session that asks. What a
+task's profile asks of a session is summed up as a `Demand`, which the claim queue sorts runs by.
+"""
+
+from collections.abc import Iterable, Iterator
+from typing import Final
+
+from msgspec import Struct
+
+from domain.registry import SchedulerState, SessionState
+from domain.task.state import Run, Task
+from domain.values import NO_JSON, PRIORITY_VALUE, Owner
+from domain.world import ClaimQuery
+
+HELD_BACK: Final = frozenset({"draft", "blocked", "canceled"})
+"""The statuses of a task whose run is not handed out."""
+
+NEVER_HANDED_OUT: Final = "!"
+_ANYBODY: Final = "anybody"
+
+
+class Rule(Struct, frozen=True, kw_only=True):
+    """One rule, and the values it was decided by."""
+
+    rule: str
+    passed: bool
+    expected: str
+    found: str
+
+
+class Demand(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What a run asks of a session beyond workspace, channel, owner and priority.
+
+    A `soulless` run is one that has no room for the mark of a session's soul.
+    """
+
+    worker_agent: str = ""
+    worker_agents: tuple[str, ...] = ()
+    participant_agents: tuple[str, ...] = ()
+    capabilities: tuple[str, ...] = ()
+    soulless: bool = False
+
+    @property
+    def only_agent(self) -> str:
+        """The one agent that can meet it, empty when that is not a single one."""
+        named = (self.worker_agent,) if self.worker_agent else ()
+        lists = [set(names) for names in (named, self.worker_agents, self.participant_agents)]
+        limits = [names for names in lists if names]
+        left = set.intersection(*limits) if limits else set()
+        return left.pop() if len(left) == 1 else ""
+
+
+NO_DEMAND: Final = Demand()
+
+
+def claimant(session: SessionState, offered: Iterable[str] = (), least: int = 0) -> ClaimQuery:
+    """Return what a session may be handed when it claims with these offers besides its own."""
+    return ClaimQuery(
+        workspace_id=session.workspace_id,
+        agent_name=session.agent_name,
+        session_id=session.id,
+        channel=session.channel,
+        priority_min=least,
+        offered=frozenset((*session.capabilities, *offered)),
+        soul=bool(session.soul_digest),
+    )
+
+
+def owner_key(owner: Owner | None) -> str:
+    """Return whom a run waits for: `kind:ref`, empty for anybody, `!` for no session at all."""
+    if owner is None:
+        return ""
+    if owner.kind in {"pool", "agent_session"}:
+        return f"{owner.kind}:{owner.ref}"
+    return NEVER_HANDED_OUT
+
+
+def owner_keys(claim: ClaimQuery) -> tuple[str, str, str]:
+    """Return the owner keys whose runs a session may be handed."""
+    return ("", f"pool:{claim.agent_name}", f"agent_session:{claim.session_id}")
+
+
+def demand_of(task: Task, run: Run) -> Demand:
+    """Return what a run asks of a session. What the profile prefers has no say."""
+    profile = task.profile
+    if profile is None and run.metadata is NO_JSON:
+        return NO_DEMAND
+    soulless = bytes(run.metadata)[:1] not in {b"", b"{"}
+    if profile is None:
+        return Demand(soulless=True) if soulless else NO_DEMAND
+    worker, participants = profile.worker, profile.participants
+    return Demand(
+        worker_agent=worker.agent_name,
+        worker_agents=worker.allowed_agent_names,
+        participant_agents=participants.allowed_agent_names,
+        capabilities=tuple(
+            sorted({*worker.required_capabilities, *participants.required_capabilities})
+        ),
+        soulless=soulless,
+    )
+
+
+def meets(demand: Demand, claim: ClaimQuery) -> bool:
+    """Return whether a session is what a run asks for."""
+    return all(rule.passed for rule in demand_rules(demand, claim))
+
+
+def demand_rules(demand: Demand, claim: ClaimQuery) -> Iterator[Rule]:
+    """Yield what a run asks of a session, and what the session has to say to it."""
+    agent = claim.agent_name
+    for name, agents in (
+        ("worker_agent", (demand.worker_agent,) if demand.worker_agent else ()),
+        ("worker_allowed_agents", demand.worker_agents),
+        ("participant_allowed_agents", demand.participant_agents),
+    ):
+        passed = not agents or agent in agents
+        yield Rule(rule=name, passed=passed, expected=_names(agents, _ANYBODY), found=agent)
+    yield Rule(
+        rule="capabilities",
+        passed=claim.offered.issuperset(demand.capabilities),
+        expected=_names(demand.capabilities, "none"),
+        found=_names(sorted(claim.offered), "none"),
+    )
+    yield Rule(
+        rule="soul",
+        passed=not (demand.soulless and claim.soul),
+        expected="no soul, because the run's metadata is no object" if demand.soulless else "any",
+        found="a soul" if claim.soul else "no soul",
+    )
+
+
+def run_rules(
+    task: Task,
+    run: Run,
+    scheduler: SchedulerState,
+    paused_by: str = "",
+    waits_for: Iterable[str] = (),
+) -> tuple[Rule, ...]:
+    """Return the rules that do not depend on the session.
+
+    `paused_by` is the nearest paused task of the lineage, `waits_for` what blocks the task.
+    """
+    return (
+        Rule(rule="run_queued", passed=run.status == "queued", expected="queued", found=run.status),
+        Rule(
+            rule="scheduler_running",
+            passed=not scheduler.paused,
+            expected="running",
+            found=f"paused by {scheduler.paused_by}" if scheduler.paused else "running",
+        ),
+        Rule(
+            rule="task_not_paused",
+            passed=not paused_by,
+            expected="not paused",
+            found=f"paused with task {paused_by}" if paused_by else "not paused",
+        ),
+        Rule(
+            rule="task_status",
+            passed=task.status not in HELD_BACK,
+            expected="not draft, blocked or canceled",
+            found=_status(task, waits_for),
+        ),
+    )
+
+
+def session_rules(task: Task, run: Run, claim: ClaimQuery) -> tuple[Rule, ...]:
+    """Return the rules that compare a run with the session that claims."""
+    value = PRIORITY_VALUE[task.priority]
+    key = owner_key(task.owner)
+    return (
+        Rule(
+            rule="workspace",
+            passed=task.workspace_id == claim.workspace_id,
+            expected=task.workspace_id or "no workspace",
+            found=claim.workspace_id or "no workspace",
+        ),
+        Rule(
+            rule="channel",
+            passed=claim.channel in {"", run.coordination_channel_id},
+            expected=run.coordination_channel_id or "no channel",
+            found=claim.channel or "any channel",
+        ),
+        Rule(
+            rule="priority",
+            passed=value >= claim.priority_min,
+            expected=f"at least {claim.priority_min}",
+            found=f"{task.priority} ({value})",
+        ),
+        Rule(
+            rule="owner",
+            passed=key in owner_keys(claim),
+            expected=_ANYBODY if task.owner is None else f"{task.owner.kind}:{task.owner.ref}",
+            found=f"agent {claim.agent_name}, session {claim.session_id}",
+        ),
+        *demand_rules(demand_of(task, run), claim),
+    )
+
+
+def lease_rule(held: int, concurrency: int) -> Rule:
+    """Return whether a session that holds so many leases may have another."""
+    return Rule(
+        rule="leases",
+        passed=held < concurrency,
+        expected=f"fewer than {concurrency}",
+        found=str(held),
+    )
+
+
+def _names(names: Iterable[str], nothing: str) -> str:
+    return ", ".join(names) or nothing
+
+
+def _status(task: Task, waits_for: Iterable[str]) -> str:
+    if task.status != "blocked":
+        return task.status
+    reasons = [f"approval {task.approval_state}"] if task.awaits_approval else []
+    reasons += [f"waits for {task_id}" for task_id in waits_for]
+    return f"blocked: {', '.join(reasons)}" if reasons else "blocked"

@@ -1,0 +1,138 @@
+"""Which queued runs a session may be handed, in claim order, and which wait too long.
+
+Runs that ask for nothing are read from an index of their own. The others are grouped in theirs by
+what they ask for, so that a claim looks at each demand once, however many runs have it.
+"""
+
+from collections.abc import Iterator
+from functools import lru_cache
+from heapq import merge
+from itertools import islice
+from typing import Final
+
+import msgspec
+
+from domain.eligibility import Demand, meets, owner_keys
+from domain.world import ClaimQuery
+from projections.rows import Reader, Row
+
+_FOR_ANYBODY: Final = "claimable = 1 AND workspace_id = ?"
+_DEMANDING: Final = "claimable = 2 AND workspace_id = ? AND agent = ?"
+_OF_ONE_CHANNEL: Final = " AND channel = ? AND channel <> ''"
+_BEHIND: Final = " AND (rank, queued_at, run_id) > (?, ?, ?)"
+_IN_ORDER: Final = " ORDER BY rank, queued_at, run_id LIMIT "
+_OWNERS: Final = 3
+_FIRST_PAGE: Final = 4
+_LARGEST_PAGE: Final = 256
+_LARGEST_RANK: Final = 1_000
+
+
+class _Queue:
+    """The statements that read one kind of queue."""
+
+    def __init__(self, condition: str, channel: str, end: str = "") -> None:
+        """Read the rows that fulfil a condition, in one channel or in any."""
+        rows = (
+            "SELECT rank, queued_at, run_id, task_id FROM backlog"
+            f" WHERE {condition} AND owner = ? AND rank <= ?{channel}"
+        )
+        one = f"{rows}{_IN_ORDER}1"
+        firsts = (f"SELECT * FROM ({one}) AS o{number}" for number in range(_OWNERS))
+        self.first = " UNION ALL ".join(firsts) + end
+        self.page = f"{rows}{_BEHIND}{_IN_ORDER}?"
+
+
+# One row behind all others tells that there are runs that ask for something.
+_ANY_DEMAND: Final = (
+    f" UNION ALL SELECT * FROM (SELECT {_LARGEST_RANK}, 0, '', '' FROM backlog"
+    " WHERE claimable = 2 AND workspace_id = ? LIMIT 1) AS demands"
+)
+_PLAIN: Final = {
+    False: _Queue(_FOR_ANYBODY, "", _ANY_DEMAND),
+    True: _Queue(_FOR_ANYBODY, _OF_ONE_CHANNEL, _ANY_DEMAND),
+}
+_OF_DEMAND: Final = {
+    False: _Queue(f"{_DEMANDING} AND demand = ?", ""),
+    True: _Queue(f"{_DEMANDING} AND demand = ?", _OF_ONE_CHANNEL),
+}
+"""By whether the session is bound to a channel."""
+
+_DEMANDS: Final = (
+    "WITH RECURSIVE demands(demand) AS ("
+    f"SELECT MIN(demand) FROM backlog WHERE {_DEMANDING} UNION ALL"
+    f" SELECT (SELECT MIN(b.demand) FROM backlog AS b WHERE {_DEMANDING}"
+    " AND b.demand > demands.demand) FROM demands WHERE demands.demand IS NOT NULL)"
+    f" SELECT demand, (SELECT wants FROM backlog AS b WHERE {_DEMANDING}"
+    " AND b.demand = demands.demand LIMIT 1) FROM demands WHERE demand IS NOT NULL"
+)
+
+
+def claimable_runs(reader: Reader, claim: ClaimQuery) -> Iterator[tuple[str, str]]:
+    """Yield (task id, run id) of the runs a session may be handed, in claim order.
+
+    Reads a few rows at a time, so that the cost is bounded by what is taken and by how many
+    different demands there are, whatever waits.
+    """
+    queue = _PLAIN[bool(claim.channel)]
+    owned = _owned(claim, (claim.workspace_id,))
+    found = sorted(reader.select(queue.first, (*sum(owned, ()), claim.workspace_id)))
+    rows = _in_order(reader, queue, owned, found)
+    if found and found[-1][0] == _LARGEST_RANK:
+        found.pop()
+        rows = merge(rows, *_demanding(reader, claim))
+    for _, _, run_id, task_id in rows:
+        yield task_id, run_id
+
+
+def waiting_runs(reader: Reader, queued_before: int, limit: int) -> list[Row]:
+    """Return (task id, run id) of claimable runs queued by then, oldest first."""
+    return reader.select(
+        "SELECT task_id, run_id FROM backlog WHERE claimable > 0 AND queued_at <= ?"
+        " ORDER BY queued_at, run_id LIMIT ?",
+        (queued_before, limit),
+    )
+
+
+def _owned(claim: ClaimQuery, of_queue: Row) -> list[Row]:
+    """Return the parameters that read the rows of each owner."""
+    channel = (claim.channel,) if claim.channel else ()
+    return [(*of_queue, owner, -claim.priority_min, *channel) for owner in owner_keys(claim)]
+
+
+def _demanding(reader: Reader, claim: ClaimQuery) -> Iterator[Iterator[Row]]:
+    """Yield the rows of each demand that the session meets."""
+    queue = _OF_DEMAND[bool(claim.channel)]
+    for agent in {"", claim.agent_name}:
+        group = (claim.workspace_id, agent)
+        for demand, wants in reader.select(_DEMANDS, group * 3):
+            if meets(_demand(wants), claim):
+                owned = _owned(claim, (*group, demand))
+                firsts = sorted(reader.select(queue.first, sum(owned, ())))
+                yield _in_order(reader, queue, owned, firsts)
+
+
+@lru_cache(maxsize=1024)
+def _demand(wants: str) -> Demand:
+    return msgspec.json.decode(wants, type=Demand)
+
+
+def _in_order(reader: Reader, queue: _Queue, owned: list[Row], firsts: list[Row]) -> Iterator[Row]:
+    """Yield the rows of all owners; the first of each are known already."""
+    if not firsts:
+        return
+    yield firsts[0]
+    # Hardly anybody asks for a second one, so only now it is read on.
+    following = merge(*(_owned_by(reader, queue.page, wanted) for wanted in owned))
+    yield from islice(following, 1, None)
+
+
+def _owned_by(reader: Reader, statement: str, wanted: Row) -> Iterator[Row]:
+    last: Row = (-_LARGEST_RANK, 0, "")
+    size = _FIRST_PAGE
+    while True:
+        page = reader.select(statement, (*wanted, *last, size))
+        yield from page
+        if len(page) < size:
+            return
+        last = page[-1][:3]
+        size = min(4 * size, _LARGEST_PAGE)
