@@ -234,7 +234,7 @@ class SQLiteAccess:
         self.pool = pool
         self._idle: list[sqlite3.Connection] = []
         self._closed = False
-        self.place = pool.db_name
+        self.place = self.beside = pool.db_name
         self.writer = Writer(pool)
         self._live = self._open(_READER_CACHE_KIB)
         self.live = SqlReader(self._live)
@@ -246,8 +246,11 @@ class SQLiteAccess:
         return connection
 
     @contextmanager
-    def snapshot(self) -> Iterator[sqlite3.Connection]:
-        """Yield a connection whose selects all see the ledger as it is at the first of them."""
+    def snapshot(self, *, large: bool = False) -> Iterator[sqlite3.Connection]:
+        """Yield a connection whose selects all see the ledger as it is at the first of them.
+
+        Rows are fetched as they are asked for, so a `large` result is nothing special.
+        """
         connection = self._idle.pop() if self._idle else self._open()
         try:
             connection.execute("BEGIN")

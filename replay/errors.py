@@ -36,7 +36,9 @@ class ForeignDatabaseError(Exception):
     `unavailable` says that the store, and not the statement, is the reason.
     """
 
-    def __init__(self, error: BaseException, *, busy: bool = False, unavailable: bool = False):
+    def __init__(
+        self, error: BaseException | str, *, busy: bool = False, unavailable: bool = False
+    ) -> None:
         """Keep what kind of error it was; the text is one line."""
         self.busy = busy
         self.unavailable = unavailable or busy

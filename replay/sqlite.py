@@ -3,34 +3,21 @@
 The library's modules are imported whole: it looks for the one factory class in this namespace.
 """
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from typing import Any, Final, cast
 from uuid import UUID
 
 from eventsourcing import persistence
 from eventsourcing import sqlite as library
-from eventsourcing.utils import Environment, EnvType, TopicError
+from eventsourcing.utils import Environment, EnvType
 
-from replay.codec import LedgerMapper
 from replay.connections import LedgerConnectionPool, SQLiteAccess, prepare_path
 from replay.errors import StoreOpenError
-from replay.event_store import LedgerEventStore
+from replay.factory import LedgerFactory
 from replay.statements import stream_query
 
 SCHEMA_VERSION: Final = 1
 """Raised with every change of the tables that older code could not read."""
-
-_CIPHER_TOPIC: Final = "eventsourcing.cryptography:AESCipher"
-
-
-@contextmanager
-def _told(names: str) -> Iterator[None]:
-    """Turn what the library raises over a setting into one line."""
-    try:
-        yield
-    except (TopicError, OSError, ValueError) as error:
-        raise StoreOpenError(f"{names} cannot be used: {error}") from error
 
 
 class SQLiteSubscription(persistence.ListenNotifySubscription["LedgerRecorder"]):
@@ -236,7 +223,7 @@ def _rest(event: persistence.StoredEvent) -> tuple[int, str, bytes]:
     return event.originator_version, event.topic, event.state
 
 
-class Factory(library.SQLiteFactory):
+class Factory(LedgerFactory, library.SQLiteFactory):
     """Makes the parts of an application from the library's environment names."""
 
     application_recorder_class = LedgerRecorder
@@ -253,34 +240,3 @@ class Factory(library.SQLiteFactory):
         """Return the recorder, its tables made; raises StoreOpenError for a newer schema."""
         LedgerRecorder(self.datastore).check_schema()
         return super().process_recorder()
-
-    def event_store(
-        self,
-        mapper: persistence.Mapper[Any] | None = None,
-        recorder: persistence.AggregateRecorder | None = None,
-    ) -> persistence.EventStore[Any]:
-        """Return our event store; another mapper or recorder than ours gets the library's."""
-        mapper = mapper or self.mapper()
-        recorder = recorder or self.process_recorder()
-        if isinstance(mapper, LedgerMapper) and isinstance(recorder, LedgerRecorder):
-            return LedgerEventStore(mapper, recorder)
-        return persistence.EventStore(mapper, recorder)
-
-    def cipher(self) -> persistence.Cipher | None:
-        """Return the cipher; a bare CIPHER_KEY means AES by the `cryptography` package.
-
-        Raises StoreOpenError when the settings cannot be used.
-        """
-        if self.env.get("CIPHER_KEY") and not self.env.get(self.CIPHER_TOPIC):
-            self.env[self.CIPHER_TOPIC] = _CIPHER_TOPIC
-        with _told("CIPHER_TOPIC or CIPHER_KEY"):
-            return super().cipher()
-
-    def compressor(self) -> persistence.Compressor | None:
-        """Return the compressor; raises StoreOpenError when the setting cannot be used."""
-        with _told("COMPRESSOR_TOPIC"):
-            return super().compressor()
-
-    def is_snapshotting_enabled(self) -> bool:
-        """Return False: the library takes snapshots in a second transaction of each save."""
-        return False

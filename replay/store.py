@@ -105,6 +105,10 @@ class Access(Protocol):
         """What an operator knows the store by; it holds no secret."""
 
     @property
+    def beside(self) -> str:
+        """What the names of files that belong to the store begin with."""
+
+    @property
     def live(self) -> SqlReader:
         """A reader that sees each commit at once."""
 
@@ -112,8 +116,11 @@ class Access(Protocol):
     def writer(self) -> Writer:
         """The writing session."""
 
-    def snapshot(self) -> AbstractContextManager[Connection]:
-        """Return a context manager giving a session whose selects all see the same commit."""
+    def snapshot(self, *, large: bool = False) -> AbstractContextManager[Connection]:
+        """Return a context manager giving a session whose selects all see the same commit.
+
+        A `large` one is for results that do not fit into memory.
+        """
 
     def committed(self) -> None:
         """Take note of a commit of this process."""

@@ -71,7 +71,7 @@ def verify(ledger: Ledger, projectors: Iterable[Projector], told: Told = _nobody
 
     Raises sqlite3.Error when the store cannot be read.
     """
-    with ledger.access.snapshot() as connection:
+    with ledger.access.snapshot(large=True) as connection:
         return _Check(ledger, connection, told).all(tuple(projectors))
 
 

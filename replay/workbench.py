@@ -75,9 +75,9 @@ class Workbench:
         self._report = report
         self._stopping = stopping
         self.name = projector.name
-        self.path = f"{ledger.access.place}.rebuild-{self.name}"
+        self.path = f"{ledger.access.beside}.rebuild-{self.name}"
         self._began = (0.0, 0)
-        served = live_server(ledger.access.place) is not None
+        served = live_server(ledger.access.beside) is not None
         self._seconds = _SLICE_SECONDS if served else _ALONE_SECONDS
         self._largest = _LARGEST if served else _LARGEST_ALONE
         self._pause = 10 * _SLICE_SECONDS if served else 0.0
@@ -106,7 +106,7 @@ class Workbench:
 
     def snapshot(self) -> AbstractContextManager[Connection]:
         """Return a context manager giving a session whose selects all see the same commit."""
-        return self.ledger.access.snapshot()
+        return self.ledger.access.snapshot(large=True)
 
     @contextmanager
     def slicing(self, *, last: bool = False) -> Iterator[Connection]:

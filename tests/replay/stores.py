@@ -2,12 +2,16 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
+from hashlib import blake2b
 from pathlib import Path
 from typing import TypeAlias
 
 from eventsourcing.persistence import ProcessRecorder, StoredEvent
 
-from replay.sqlite import Factory
+from replay import sqlite as in_sqlite
+from replay.places import environment_of
+from replay.postgresql import recorder as in_postgresql
+from tests.support.postgres import shared
 
 
 class Store:
@@ -41,12 +45,30 @@ def stored(stream: str, version: int) -> StoredEvent:
 @contextmanager
 def sqlite(folder: Path) -> Iterator[Store]:
     """Open the store in a folder; opening it again finds what was recorded."""
-    factory = Factory({"SQLITE_DBNAME": str(folder / "ledger.db"), "ORIGINATOR_ID_TYPE": "text"})
+    path = str(folder / "ledger.db")
+    factory = in_sqlite.Factory({"SQLITE_DBNAME": path, "ORIGINATOR_ID_TYPE": "text"})
     try:
         yield Store(factory.process_recorder())
     finally:
         factory.close()
 
 
+@contextmanager
+def postgresql(folder: Path) -> Iterator[Store]:
+    """Open the store in the database that belongs to a folder."""
+    factory = in_postgresql.Factory(
+        environment_of(shared().create(name_of(folder))) | {"ORIGINATOR_ID_TYPE": "text"}
+    )
+    try:
+        yield Store(factory.process_recorder())
+    finally:
+        factory.close()
+
+
+def name_of(folder: Path) -> str:
+    """Return a name for the database of a folder."""
+    return f"t{blake2b(str(folder).encode(), digest_size=8).hexdigest()}"
+
+
 Open: TypeAlias = Callable[[Path], AbstractContextManager[Store]]
-STORES: dict[str, Open] = {"sqlite": sqlite}
+STORES: dict[str, Open] = {"sqlite": sqlite, "postgresql": postgresql}

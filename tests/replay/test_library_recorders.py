@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from uuid import UUID, uuid4
@@ -9,8 +10,11 @@ from uuid import UUID, uuid4
 import pytest
 from eventsourcing.persistence import StoredEvent
 
+from replay.places import environment_of
+from replay.postgresql import recorder as postgresql
 from replay.sqlite import Factory, LedgerRecorder
 from tests.replay import library_cases as library
+from tests.support.postgres import shared
 
 
 class OnSQLite:
@@ -60,6 +64,54 @@ class TestTrackingRecorder(OnSQLite, library.TrackingRecorderTestCase):
 
 
 class TestNonInterleaving(OnSQLite, library.NonInterleavingNotificationIDsBaseCase):
+    insert_num = 200
+
+
+class OnPostgreSQL:
+    """Makes a recorder in a database of its own."""
+
+    id_type = "text"
+    factory: postgresql.Factory
+
+    def setUp(self) -> None:
+        self.resources = ExitStack()
+        url = self.resources.enter_context(shared().database())
+        env = environment_of(url) | {"ORIGINATOR_ID_TYPE": self.id_type}
+        self.factory = postgresql.Factory(env)
+        self.resources.callback(self.factory.close)
+
+    def tearDown(self) -> None:
+        self.resources.close()
+
+    def new_originator_id(self) -> UUID | str:
+        return f"task:{uuid4()}" if self.id_type == "text" else uuid4()
+
+    def create_recorder(self) -> postgresql.LedgerRecorder:
+        recorder = self.factory.process_recorder()
+        assert isinstance(recorder, postgresql.LedgerRecorder)
+        return recorder
+
+
+class TestApplicationRecorderOnPostgreSQL(
+    OnPostgreSQL, library.ApplicationRecorderTestCase[postgresql.LedgerRecorder]
+):
+    def test_insert_subscribe(self) -> None:
+        self.optional_test_insert_subscribe()
+
+
+class TestApplicationRecorderWithUuidsOnPostgreSQL(TestApplicationRecorderOnPostgreSQL):
+    id_type = "uuid"
+
+
+class TestProcessRecorderOnPostgreSQL(OnPostgreSQL, library.ProcessRecorderTestCase):
+    pass
+
+
+class TestTrackingRecorderOnPostgreSQL(OnPostgreSQL, library.TrackingRecorderTestCase):
+    pass
+
+
+class TestNonInterleavingOnPostgreSQL(OnPostgreSQL, library.NonInterleavingNotificationIDsBaseCase):
     insert_num = 200
 
 

@@ -1,0 +1,40 @@
+"""Where a ledger is kept, as operators write it: `sqlite:PATH` or `postgresql://…`."""
+
+from typing import Final
+
+from replay.errors import StoreOpenError
+
+SQLITE: Final = "sqlite:"
+POSTGRESQL: Final = ("postgresql://", "postgres://")
+
+
+def environment_of(place: str) -> dict[str, str]:
+    """Return the environment names of the event-store library that a place comes to.
+
+    Raises StoreOpenError for one that cannot be understood; the text holds no secret.
+    """
+    if place.startswith(POSTGRESQL):
+        return _postgresql(place)
+    path = place.removeprefix(SQLITE)
+    if path == place or not path.strip():
+        raise StoreOpenError("the store must be sqlite:PATH or postgresql://USER@HOST/DATABASE")
+    return {"SQLITE_DBNAME": path}
+
+
+def _postgresql(url: str) -> dict[str, str]:
+    import psycopg  # noqa: PLC0415
+    from psycopg.conninfo import conninfo_to_dict  # noqa: PLC0415
+
+    try:
+        known = conninfo_to_dict(url)
+    except psycopg.ProgrammingError as error:
+        raise StoreOpenError(f"the PostgreSQL URL cannot be read: {type(error).__name__}") from None
+    user = known.get("user") or "postgres"
+    return {
+        "PERSISTENCE_MODULE": "replay.postgresql.recorder",
+        "POSTGRES_HOST": str(known.get("host") or "localhost"),
+        "POSTGRES_PORT": str(known.get("port") or 5432),
+        "POSTGRES_USER": str(user),
+        "POSTGRES_PASSWORD": str(known.get("password") or ""),
+        "POSTGRES_DBNAME": str(known.get("dbname") or user),
+    }

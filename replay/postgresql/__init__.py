@@ -1,0 +1,1 @@
+"""The ledger in PostgreSQL: `PERSISTENCE_MODULE=replay.postgresql.recorder`."""
