@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from api.rewinding import Work
+from api.settings import child_environment
 from projections.rows import Projector
 from projections.timeline import TimelineProjector
 from replay.delta import take_in
@@ -49,7 +50,7 @@ class Moments:
             each for each in services.projectors if each.name != TimelineProjector.name
         )
         self._tables = [table for each in self._projectors for table in each.tables]
-        folder = Path(f"{services.settings.sqlite_path}.snapshots")
+        folder = Path(f"{services.ledger.access.beside}.snapshots")
         self._shelf = Shelf(folder, services.ledger, self._projectors)
         self._interval = services.settings.snapshot_interval
         self._sound: set[Path] = set()
@@ -185,8 +186,9 @@ class Moments:
     def _most(self) -> int:
         """Return how many snapshots there may be, as far as their size is known."""
         known = self._shelf.snapshots()
-        store = Path(self._services.settings.sqlite_path)
-        size = max((each.size for each in known), default=0) or store.stat().st_size
+        store = Path(self._services.ledger.access.beside)
+        whole = store.stat().st_size if store.exists() else _MEGABYTE
+        size = max((each.size for each in known), default=0) or whole
         return min(max(self._bytes // max(size, 1), 1), MOST)
 
     @property
@@ -213,7 +215,6 @@ class Moments:
     ) -> None:
         """Let a child process fold; raises StoreUnavailableError when it fails."""
         work = Work(
-            store=self._services.settings.sqlite_path,
             base=base.sequence if base else 0,
             base_path=str(base.path) if base else "",
             points=points,
@@ -223,6 +224,7 @@ class Moments:
         child = await asyncio.create_subprocess_exec(
             *(sys.executable, "-m", "api.rewinding", msgspec.json.encode(work).decode()),
             stderr=asyncio.subprocess.PIPE,
+            env=child_environment(self._services.settings),
         )
         try:
             _, told = await child.communicate()

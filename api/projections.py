@@ -14,6 +14,7 @@ import msgspec
 from msgspec import Struct
 
 from api.rebuilding import Line, Work
+from api.settings import child_environment
 from domain.commands import NoteProjection, SkipEvent
 from domain.errors import ConflictError, ProjectionNotFoundError, ValidationError
 from domain.events import (
@@ -271,9 +272,9 @@ class Projections:
         job.process = await asyncio.create_subprocess_exec(
             *self.command,
             job.work,
-            self._services.settings.sqlite_path,
             name,
             stdout=asyncio.subprocess.PIPE,
+            env=child_environment(self._services.settings),
             limit=_LINE_BYTES,
         )
         assert job.process.stdout is not None

@@ -16,10 +16,12 @@ from typing import Any, Final, Literal, TypeAlias
 import msgspec
 from msgspec import Struct
 
+from api.settings import variable_of
 from projections.catalog import PROJECTORS
 from replay.digest import Difference
 from replay.fold import FoldError
 from replay.ledger import Ledger
+from replay.places import environment_of
 from replay.rebuild import Result, Workshop
 from replay.workbench import BusyError, CanceledError, Progress, RefusedError
 
@@ -83,8 +85,8 @@ _WORKS: Final[dict[Work, Callable[[Workshop], Line]]] = {
 }
 
 
-def main(work: Any, path: str, name: str) -> None:
-    """Do the work on one read model of the store at `path`."""
+def main(work: Any, name: str) -> None:
+    """Do the work on one read model of the store that the environment names."""
     asked: list[int] = []
     signal.signal(signal.SIGTERM, lambda number, _: asked.append(number))
     # A terminal's interrupt is for the process that waits for this one.
@@ -94,7 +96,7 @@ def main(work: Any, path: str, name: str) -> None:
     os.nice(_NICENESS)
     # States and rows are many and hold no cycles, so looking for some would only take time.
     gc.set_threshold(*_GC_THRESHOLDS)
-    ledger = Ledger({"SQLITE_DBNAME": path})
+    ledger = Ledger(environment_of(os.environ[variable_of("store")]))
     try:
         shop = Workshop(
             ledger,
@@ -109,4 +111,4 @@ def main(work: Any, path: str, name: str) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], sys.argv[2], sys.argv[3])
+    main(sys.argv[1], sys.argv[2])

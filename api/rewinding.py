@@ -14,12 +14,14 @@ from typing import Final
 import msgspec
 from msgspec import Struct
 
+from api.settings import variable_of
 from projections.catalog import PROJECTORS
 from projections.timeline import TimelineProjector
 from replay.delta import NotedRows
 from replay.fold import PAGE
 from replay.ledger import Ledger
 from replay.past import PastFold
+from replay.places import environment_of
 from replay.snapshots import Shelf, Snapshot, opened
 
 REWOUND: Final = tuple(each for each in PROJECTORS if each.name != TimelineProjector.name)
@@ -36,7 +38,6 @@ class Work(Struct, frozen=True, kw_only=True, omit_defaults=True):
     the file `target`.
     """
 
-    store: str
     base: int = 0
     base_path: str = ""
     points: tuple[int, ...] = ()
@@ -74,7 +75,7 @@ def main(text: str) -> None:
         os.nice(_NICENESS)
     # States and rows are many and hold no cycles, so looking for some would only take time.
     gc.set_threshold(*_GC_THRESHOLDS)
-    with closing(Ledger({"SQLITE_DBNAME": work.store})) as ledger:
+    with closing(Ledger(environment_of(os.environ[variable_of("store")]))) as ledger:
         perform(work, ledger)
 
 

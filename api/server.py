@@ -131,8 +131,12 @@ def listen(settings: Settings) -> socket.socket:
 
 
 @contextmanager
-def _locked(settings: Settings) -> Iterator[StoreLock]:
+def _locked(settings: Settings) -> Iterator[StoreLock | None]:
+    """Keep other servers from an SQLite file; a database server takes any number of them."""
     path = settings.sqlite_path
+    if not path:
+        yield None
+        return
     prepare_path(path)
     try:
         lock = StoreLock(path)
@@ -154,16 +158,17 @@ def _require_token(services: Services) -> None:
         )
 
 
-def _announce(services: Services, lock: StoreLock) -> None:
+def _announce(services: Services, lock: StoreLock | None) -> None:
     """Say where the server is, and settle what lives as long as it does."""
     settings = services.settings
     url = f"http://{authority(settings.host.strip('[]'), settings.port)}"
-    lock.announce(url)
+    if lock is not None:
+        lock.announce(url)
     sys.stdout.write(
         f"taskledger is listening on {url}\n"
         f"  look around  {url}/\n"
         f"  API          {url}/openapi.json\n"
-        f"  store        {settings.sqlite_path}\n"
+        f"  store        {services.ledger.access.place}\n"
     )
     sys.stdout.flush()
     gc.collect()

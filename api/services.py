@@ -41,6 +41,7 @@ from replay.errors import StoreUnavailableError
 from replay.feed import FEED_TABLE, Hub
 from replay.fold import described
 from replay.ledger import Ledger
+from replay.places import environment_of
 
 Clock = Callable[[], int]
 NewId = Callable[[str], str]
@@ -125,7 +126,7 @@ class Services:
             default_lease_seconds=settings.lease_seconds,
             strict_sessions=settings.strict_sessions,
         )
-        self.ledger = Ledger({"SQLITE_DBNAME": settings.sqlite_path})
+        self.ledger = Ledger(environment_of(settings.store))
         self.hub = Hub(self.ledger.head)
         self.claims = ClaimQueue()
         self.signal = CommitSignal()

@@ -1,5 +1,6 @@
 """Settings of the server, from flags or from `TASKLEDGER_*` environment variables."""
 
+import os
 import re
 from collections.abc import Callable, Mapping
 from typing import Any, Final
@@ -8,9 +9,10 @@ from msgspec import Struct
 from msgspec.structs import fields
 
 from domain.values import DEFAULT_LEASE_SECONDS, MAX_LEASE_SECONDS
+from replay.errors import StoreOpenError
+from replay.places import POSTGRESQL, SQLITE, environment_of
 
 PREFIX: Final = "TASKLEDGER_"
-SQLITE_SCHEME: Final = "sqlite:"
 
 _HOST: Final = re.compile(r"[A-Za-z0-9._:-]+")
 _WORDS: Final = {
@@ -60,8 +62,8 @@ class Settings(Struct, frozen=True, kw_only=True):
 
     @property
     def sqlite_path(self) -> str:
-        """The path of the SQLite file the store names."""
-        return self.store.removeprefix(SQLITE_SCHEME)
+        """The path of the SQLite file the store names, empty when it names a database server."""
+        return "" if self.store.startswith(POSTGRESQL) else self.store.removeprefix(SQLITE)
 
 
 def _between(least: float, most: float) -> Callable[[Any], str]:
@@ -73,9 +75,13 @@ def _host(value: str) -> str:
 
 
 def _store(value: str) -> str:
-    path = value.removeprefix(SQLITE_SCHEME)
-    usable = path != value and path.strip() and "\x00" not in path
-    return "" if usable else "must be sqlite:PATH"
+    if "\x00" in value:
+        return "must not contain the NUL character"
+    try:
+        environment_of(value)
+    except StoreOpenError as error:
+        return str(error).partition(" ")[2]
+    return ""
 
 
 _RULES: Final[Mapping[str, Callable[[Any], str]]] = {
@@ -124,6 +130,14 @@ def check(settings: Settings, name_of: Callable[[str], str] = str) -> Settings:
 def variable_of(field: str) -> str:
     """Return the environment variable of a setting."""
     return PREFIX + field.upper()
+
+
+def child_environment(settings: Settings) -> dict[str, str]:
+    """Return the environment of a child process that works on the same store.
+
+    The store is named there because anybody may see the arguments of a process.
+    """
+    return {**os.environ, variable_of("store"): settings.store}
 
 
 def from_env(environment: Mapping[str, str]) -> Settings:

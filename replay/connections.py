@@ -11,6 +11,7 @@ from eventsourcing import persistence
 from eventsourcing import sqlite as library
 
 from replay.errors import StoreOpenError
+from replay.lock import StoreLock, live_server
 from replay.store import SqlReader
 
 DEFAULT_LOCK_TIMEOUT: Final = 5
@@ -262,6 +263,20 @@ class SQLiteAccess:
                 connection.close()
             else:
                 self._idle.append(connection)
+
+    @property
+    def served(self) -> bool:
+        """Whether a server has the file."""
+        return live_server(self.place) is not None
+
+    @contextmanager
+    def alone(self, work: str) -> Iterator[None]:
+        """Keep other processes from the same work; raises StoreInUseError when one is at it."""
+        lock = StoreLock(f"{self.beside}.rebuild-{work}")
+        try:
+            yield
+        finally:
+            lock.release()
 
     def committed(self) -> None:
         """Let the log of the commits be moved into the database soon."""

@@ -17,7 +17,7 @@ def environment_of(place: str) -> dict[str, str]:
         return _postgresql(place)
     path = place.removeprefix(SQLITE)
     if path == place or not path.strip():
-        raise StoreOpenError("the store must be sqlite:PATH or postgresql://USER@HOST/DATABASE")
+        raise StoreOpenError("store must be sqlite:PATH or postgresql://USER@HOST/DATABASE")
     return {"SQLITE_DBNAME": path}
 
 
@@ -27,8 +27,8 @@ def _postgresql(url: str) -> dict[str, str]:
 
     try:
         known = conninfo_to_dict(url)
-    except psycopg.ProgrammingError as error:
-        raise StoreOpenError(f"the PostgreSQL URL cannot be read: {type(error).__name__}") from None
+    except psycopg.ProgrammingError:
+        raise StoreOpenError("store must be a PostgreSQL URL that can be read") from None
     user = known.get("user") or "postgres"
     return {
         "PERSISTENCE_MODULE": "replay.postgresql.recorder",

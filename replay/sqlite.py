@@ -11,9 +11,9 @@ from eventsourcing import persistence
 from eventsourcing import sqlite as library
 from eventsourcing.utils import Environment, EnvType
 
+from replay import factory
 from replay.connections import LedgerConnectionPool, SQLiteAccess, prepare_path
 from replay.errors import StoreOpenError
-from replay.factory import LedgerFactory
 from replay.statements import stream_query
 
 SCHEMA_VERSION: Final = 1
@@ -223,7 +223,7 @@ def _rest(event: persistence.StoredEvent) -> tuple[int, str, bytes]:
     return event.originator_version, event.topic, event.state
 
 
-class Factory(LedgerFactory, library.SQLiteFactory):
+class Factory(factory.LedgerFactory, library.SQLiteFactory):
     """Makes the parts of an application from the library's environment names."""
 
     application_recorder_class = LedgerRecorder

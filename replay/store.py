@@ -122,6 +122,13 @@ class Access(Protocol):
         A `large` one is for results that do not fit into memory.
         """
 
+    @property
+    def served(self) -> bool:
+        """Whether somebody else may be waiting for the write lock."""
+
+    def alone(self, work: str) -> AbstractContextManager[None]:
+        """Keep others from the same work; raises StoreInUseError when somebody is at it."""
+
     def committed(self) -> None:
         """Take note of a commit of this process."""
 

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from typing import Final
 
 from msgspec import Struct
@@ -10,7 +10,6 @@ from msgspec import Struct
 from replay.batch import Clock, Projector
 from replay.errors import DATABASE_ERRORS, ReplayError, StoreInUseError, is_busy
 from replay.ledger import Ledger
-from replay.lock import StoreLock, live_server
 from replay.read_models import Phase, Standing, standing_of
 from replay.statements import HEAD
 from replay.store import Connection
@@ -77,7 +76,7 @@ class Workbench:
         self.name = projector.name
         self.path = f"{ledger.access.beside}.rebuild-{self.name}"
         self._began = (0.0, 0)
-        served = live_server(ledger.access.beside) is not None
+        served = ledger.access.served
         self._seconds = _SLICE_SECONDS if served else _ALONE_SECONDS
         self._largest = _LARGEST if served else _LARGEST_ALONE
         self._pause = 10 * _SLICE_SECONDS if served else 0.0
@@ -94,15 +93,14 @@ class Workbench:
     @contextmanager
     def alone(self) -> Iterator[None]:
         """Keep others from the same read model; raises BusyError when one is at it."""
-        try:
-            lock = StoreLock(self.path)
-        except StoreInUseError as error:
-            message = f"{self.name} is being worked on by the process with id {error.pid}"
-            raise BusyError(message) from error
-        try:
+        with ExitStack() as held:
+            try:
+                held.enter_context(self.ledger.access.alone(self.name))
+            except StoreInUseError as error:
+                who = f"the process with id {error.pid}" if error.pid else "another process"
+                message = f"{self.name} is being worked on by {who}"
+                raise BusyError(message) from error
             yield
-        finally:
-            lock.release()
 
     def snapshot(self) -> AbstractContextManager[Connection]:
         """Return a context manager giving a session whose selects all see the same commit."""

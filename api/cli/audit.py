@@ -42,12 +42,13 @@ def ledger_of(store: str) -> Iterator["Ledger"]:
     from replay.errors import ReplayError
     from replay.fold import FoldError
     from replay.ledger import Ledger
+    from replay.places import environment_of
 
     path = path_of(store)
-    if not Path(path).is_file():
+    if path and not Path(path).is_file():
         raise Failure(f"there is no store at {path}", USAGE)
     try:
-        ledger = Ledger({"SQLITE_DBNAME": path})
+        ledger = Ledger(environment_of(store))
         try:
             yield ledger
         finally:

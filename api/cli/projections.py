@@ -21,7 +21,6 @@ from api.cli.token import services_of, store_option
 from api.client.documents import JsonObject, JsonValue, at, text_at
 from api.client.errors import ClientError
 from api.client.http import Connection, LedgerClient
-from api.settings import SQLITE_SCHEME
 
 if TYPE_CHECKING:
     from api.projections import Projections
@@ -123,9 +122,10 @@ class Stored:
 @asynccontextmanager
 async def site_of(server: str, token: str, store: str) -> AsyncIterator[Site]:
     """Yield the server that was named or holds the store, else the store itself."""
+    from api.cli.audit import path_of
     from replay.lock import live_server
 
-    holder = None if server else live_server(store.removeprefix(SQLITE_SCHEME))
+    holder = None if server else live_server(path_of(store))
     if holder is not None and not holder.url:
         raise Failure(f"the server with process id {holder.pid} does not listen yet", REFUSED)
     url = server or (holder.url if holder else "")

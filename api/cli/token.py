@@ -49,9 +49,11 @@ def services_of(store: str, *, make: bool = False) -> Iterator["Services"]:
 
     try:
         settings = check(Settings(store=store), lambda field: f"--{field}")
-        if not (make or Path(settings.sqlite_path).exists()):
-            raise Failure(f"there is no store at {settings.sqlite_path}")
-        prepare_path(settings.sqlite_path)
+        path = settings.sqlite_path
+        if path and not (make or Path(path).exists()):
+            raise Failure(f"there is no store at {path}")
+        if path:
+            prepare_path(path)
         services = build(settings)
         try:
             yield services

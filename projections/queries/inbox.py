@@ -138,7 +138,7 @@ class _Lane:
         else:
             self._source = _WORK if lane == "my_work" else _ARCHIVE
             before = (*who, *who)
-            conditions = f"1{conditions}"
+            conditions = f"1 = 1{conditions}"
             self._triaged = f"{self._source} LEFT JOIN triage t ON {_TRIAGED}"
         self._values: Row = (*before, *after)
         self._where = conditions
@@ -171,15 +171,15 @@ class _Lane:
         """Return (count, unread): everybody's counts less what the caller is done with."""
         everybodys = _counter(self.reader, self.lane, self.filters)
         hidden, seen = self._select(
-            "SELECT COALESCE(SUM(t.archived OR t.dismissed), 0), COUNT(*)",
+            "SELECT COUNT(CASE WHEN t.archived = 1 OR t.dismissed = 1 THEN 1 END), COUNT(*)",
             self._triaged,
-            " AND (t.archived OR t.last_seen_at >= r.last_activity_at)",
+            " AND (t.archived = 1 OR t.last_seen_at >= r.last_activity_at)",
         )[0]
         return everybodys - hidden, everybodys - seen
 
     def _count_rows(self) -> tuple[int, int]:
         count, unread = self._select(
-            f"SELECT COUNT(*), COALESCE(SUM({_UNREAD}), 0)",
+            f"SELECT COUNT(*), COUNT(CASE WHEN {_UNREAD} THEN 1 END)",
             self._joined,
             f" AND ({_UNREAD} OR {_READ})",
         )[0]

@@ -13,8 +13,8 @@ from psycopg import Cursor
 from psycopg.rows import DictRow
 from psycopg.sql import SQL, Composed, Identifier
 
+from replay import factory
 from replay.errors import StoreOpenError
-from replay.factory import LedgerFactory
 from replay.postgresql.sessions import CHANNEL, LOCK, PostgresAccess
 
 SCHEMA_VERSION: Final = 1
@@ -152,7 +152,7 @@ def _composed(statement: str) -> Composed:
     return SQL("{}").format(SQL(statement))
 
 
-class Factory(LedgerFactory, library.PostgresFactory):
+class Factory(factory.LedgerFactory, library.PostgresFactory):
     """Makes the parts of an application from the library's environment names."""
 
     application_recorder_class = LedgerRecorder

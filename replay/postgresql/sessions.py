@@ -11,7 +11,7 @@ import psycopg
 from psycopg import RawCursor, RawServerCursor, errors, pq
 from psycopg.types.numeric import IntLoader
 
-from replay.errors import ForeignDatabaseError, StoreOpenError
+from replay.errors import ForeignDatabaseError, StoreInUseError, StoreOpenError
 from replay.postgresql.dialect import over_rows, translated
 from replay.store import Row, SqlReader
 
@@ -236,6 +236,23 @@ class PostgresAccess:
             session.close()
         else:
             self._idle.append(session)
+
+    @property
+    def served(self) -> bool:
+        """Always: any host may be writing."""
+        return True
+
+    @contextmanager
+    def alone(self, work: str) -> Iterator[None]:
+        """Keep other processes from the same work; raises StoreInUseError when one is at it."""
+        session = self.connect()
+        try:
+            statement = "SELECT pg_try_advisory_lock(?, hashtext(?))"
+            if not _value(session.execute(statement, (LOCK, work))):
+                raise StoreInUseError(f"{work} in {self.place}", 0, "")
+            yield
+        finally:
+            session.close()
 
     def committed(self) -> None:
         """Do nothing: the database looks after its own log."""

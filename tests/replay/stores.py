@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
-from hashlib import blake2b
 from pathlib import Path
 from typing import TypeAlias
 
@@ -11,7 +10,7 @@ from eventsourcing.persistence import ProcessRecorder, StoredEvent
 from replay import sqlite as in_sqlite
 from replay.places import environment_of
 from replay.postgresql import recorder as in_postgresql
-from tests.support.postgres import shared
+from tests.support.places import place_in
 
 
 class Store:
@@ -57,17 +56,12 @@ def sqlite(folder: Path) -> Iterator[Store]:
 def postgresql(folder: Path) -> Iterator[Store]:
     """Open the store in the database that belongs to a folder."""
     factory = in_postgresql.Factory(
-        environment_of(shared().create(name_of(folder))) | {"ORIGINATOR_ID_TYPE": "text"}
+        environment_of(place_in(folder, "postgresql")) | {"ORIGINATOR_ID_TYPE": "text"}
     )
     try:
         yield Store(factory.process_recorder())
     finally:
         factory.close()
-
-
-def name_of(folder: Path) -> str:
-    """Return a name for the database of a folder."""
-    return f"t{blake2b(str(folder).encode(), digest_size=8).hexdigest()}"
 
 
 Open: TypeAlias = Callable[[Path], AbstractContextManager[Store]]

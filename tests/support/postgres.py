@@ -167,5 +167,6 @@ def postgres(*, durable: bool = False) -> Iterator[PostgresServer]:
 def shared() -> PostgresServer:
     """Return the server that all tests of this process use, each with databases of its own."""
     resources = ExitStack()
+    server = resources.enter_context(postgres())
     atexit.register(resources.close)
-    return resources.enter_context(postgres())
+    return server
