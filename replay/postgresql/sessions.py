@@ -4,6 +4,7 @@ import os
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from itertools import count
 from pathlib import Path
 from typing import Any, Final
 
@@ -86,14 +87,21 @@ def _kinds(rows: list[Row]) -> tuple[type, ...]:
 
 
 class SnapshotSession(Session):
-    """A session for large results: rows are fetched page by page."""
+    """A session for large results: what is selected as a whole is fetched page by page."""
 
-    def execute(self, statement: str, parameters: Sequence[Any] = ()) -> Any:
+    def __init__(self, connection: psycopg.Connection[Row]) -> None:
+        """Run statements on `connection`."""
+        super().__init__(connection)
+        self._names = count()
+
+    def execute(self, statement: str, parameters: Sequence[Any] = ()) -> psycopg.Cursor[Row]:
         """Run a SELECT; raises ForeignDatabaseError."""
-        cursor: RawServerCursor[Row] = RawServerCursor(self.raw, "")
+        if parameters or not statement.startswith("SELECT"):
+            return super().execute(statement, parameters)
+        cursor = RawServerCursor(self.raw, f"c{next(self._names)}")
         cursor.itersize = _PAGE
         try:
-            return cursor.execute(translated(statement).encode(), parameters)
+            return cursor.execute(translated(statement).encode())
         except psycopg.Error as error:
             raise fault_of(error) from error
 
