@@ -17,7 +17,7 @@ MAX_LINES = 450
 ALLOWED_LIBRARIES = {
     "domain": {"msgspec"},
     "projections": {"msgspec"},
-    "replay": {"eventsourcing", "msgspec", "orjson"},
+    "replay": {"eventsourcing", "msgspec", "orjson", "psycopg"},
     "api": {
         "click",
         "httptools",

@@ -15,7 +15,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 HELP = {
     "host": "Address to listen on; any other than this machine's own needs an access token.",
     "port": "Port to listen on; 0 takes a free one.",
-    "store": "Where the ledger is: sqlite:PATH.",
+    "store": "Where the ledger is: sqlite:PATH or postgresql://USER@HOST/DATABASE.",
     "allowed_hosts": "More names this server is called by, separated by commas.",
     "strict_sessions": "Let only registered agent sessions claim.",
     "max_lease_expiries": "A run whose lease expired this often is no longer handed out.",

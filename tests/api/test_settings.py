@@ -41,7 +41,8 @@ def test_every_bad_variable_is_named() -> None:
     text = str(refused.value)
     assert all(name in text for name in environment)
     assert "TASKLEDGER_PORT must be from 0 to 65535, got '70000'" in text
-    assert "TASKLEDGER_STORE must be sqlite:PATH, got 'ledger.db'" in text
+    places = "sqlite:PATH or postgresql://USER@HOST/DATABASE"
+    assert f"TASKLEDGER_STORE must be {places}, got 'ledger.db'" in text
     assert len(refused.value.problems) == len(environment)
 
 
