@@ -1,7 +1,8 @@
 """SQLite connections: how they are opened, read through, written through and checkpointed."""
 
+import secrets
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from threading import Event, Thread
@@ -263,6 +264,17 @@ class SQLiteAccess:
                 connection.close()
             else:
                 self._idle.append(connection)
+
+    def node(self) -> int:
+        """Return a number that differs from start to start: one process serves a file at a time."""
+        return secrets.randbelow(1 << 16)
+
+    def leads(self) -> bool:
+        """Always: nobody else serves the file."""
+        return True
+
+    async def watch(self, heard: Callable[[], None]) -> None:
+        """Return: a file tells nothing, it has to be looked at."""
 
     @property
     def served(self) -> bool:

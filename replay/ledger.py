@@ -19,10 +19,11 @@ from replay.cache import StateCache
 from replay.codec import LedgerMapper
 from replay.errors import StoreOpenError
 from replay.event_store import LedgerEventStore
-from replay.statements import HEAD, LAST, PAGE
+from replay.statements import HEAD, LAST, PAGE, STREAMS
 from replay.store import Access, SqlReader
 
 _LARGEST: Final = (1 << 63) - 1
+_FEW: Final = 5_000
 
 
 def fold(state: State | None, events: Iterable[Recorded]) -> State | None:
@@ -158,9 +159,17 @@ class Ledger(Application[str]):
             return False
         last = self.reader.select(LAST)[0]
         recorded_at = self._recorded_at(last[4])
-        self.cache.clear()
+        self._forget_changed(last[0])
         self.head, self.recorded_at = last[0], max(self.recorded_at, recorded_at)
         return True
+
+    def _forget_changed(self, head: int) -> None:
+        """Forget the states that other processes have moved on."""
+        if not 0 < head - self.head <= _FEW:
+            self.cache.clear()
+            return
+        for (stream,) in self.reader.select(STREAMS, (self.head, head)):
+            self.cache.put(stream, None)
 
     def _recorded_at(self, state: bytes) -> int:
         """Return when an event was recorded, 0 for a damaged one behind a sound beginning."""

@@ -12,6 +12,10 @@ PAGE: Final = (
     f"SELECT * FROM {EVENTS} WHERE notification_id > ? AND notification_id <= ?"
     " ORDER BY notification_id LIMIT ?"
 )
+STREAMS: Final = (
+    f"SELECT DISTINCT originator_id FROM {EVENTS}"
+    " WHERE notification_id > ? AND notification_id <= ?"
+)
 _INSERT: Final = f"INSERT INTO {EVENTS} VALUES (?,?,?,?,?)"
 _TRACK: Final = (
     "INSERT INTO tracking VALUES (?,?) ON CONFLICT (application_name)"

@@ -4,7 +4,7 @@ Statements are written in one small dialect: `?` for parameters, the types TEXT,
 and nothing that only one database understands. A store translates them where it has to.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, Protocol, TypeAlias
 
@@ -121,6 +121,15 @@ class Access(Protocol):
 
         A `large` one is for results that do not fit into memory.
         """
+
+    def node(self) -> int:
+        """Return a number that tells this process from the others on the store."""
+
+    def leads(self) -> bool:
+        """Whether this process is the one that does what has to be done once."""
+
+    async def watch(self, heard: Callable[[], None]) -> None:
+        """Call `heard` when another process has committed, as far as the store tells."""
 
     @property
     def served(self) -> bool:

@@ -15,7 +15,8 @@ from psycopg.sql import SQL, Composed, Identifier
 
 from replay import factory
 from replay.errors import StoreOpenError
-from replay.postgresql.sessions import CHANNEL, LOCK, PostgresAccess
+from replay.postgresql.access import PostgresAccess
+from replay.postgresql.sessions import CHANNEL, LOCK
 
 SCHEMA_VERSION: Final = 1
 """Raised with every change of the tables that older code could not read."""
@@ -26,6 +27,7 @@ _SCHEMA: Final = (
     f"INSERT INTO meta VALUES ('schema_version', {SCHEMA_VERSION}) ON CONFLICT DO NOTHING",
     # One row that every writing transaction changes: it tells who looks whether others wrote.
     "CREATE TABLE IF NOT EXISTS ledger_writes (value bigint NOT NULL)",
+    "CREATE SEQUENCE IF NOT EXISTS ledger_nodes",
     "INSERT INTO ledger_writes SELECT 0 WHERE NOT EXISTS (SELECT 1 FROM ledger_writes)",
 )
 

@@ -1,0 +1,180 @@
+"""How a process reads and writes a ledger in PostgreSQL beside the library's pool."""
+
+import asyncio
+import os
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any, Final
+
+import psycopg
+from psycopg import RawCursor
+from psycopg.types.numeric import IntLoader
+
+from replay.errors import ForeignDatabaseError, StoreInUseError, StoreOpenError
+from replay.postgresql.sessions import (
+    CHANNEL,
+    LOCK,
+    OPTIONS,
+    PATIENT,
+    LiveSession,
+    Session,
+    SnapshotSession,
+    fault_of,
+    value_of,
+)
+from replay.postgresql.writing import Writer
+from replay.store import Row, SqlReader
+
+_BEGIN_READING: Final = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
+_STATEMENTS: Final = 1_000
+_LEADER: Final = 1
+_RECONNECT_SECONDS: Final = 0.5
+
+
+class PostgresAccess:
+    """How a process reads and writes the database beside the library's pool."""
+
+    def __init__(self, parameters: Mapping[str, Any], lock_timeout: float) -> None:
+        """Connect with these parameters; raises StoreOpenError when that cannot be done."""
+        self._parameters = parameters
+        self._idle: list[Session] = []
+        self._closed = False
+        known = (parameters["host"], parameters["port"], parameters["dbname"])
+        self.place = "{}:{}/{}".format(*known)
+        self.beside = str(_folder() / "-".join(map(str, known)))
+        self.writer = Writer(self.connect, lock_timeout)
+        self._leading: Session | None = None
+        try:
+            self._live = LiveSession(self.connect)
+        except ForeignDatabaseError as error:
+            message = f"{self.place} cannot be opened: {error}"
+            raise StoreOpenError(message) from error
+        self.live = SqlReader(self._live)
+
+    def connect(self, kind: type[Session] = Session) -> Session:
+        """Return a session of its own; raises ForeignDatabaseError."""
+        try:
+            raw: psycopg.Connection[Row] = psycopg.connect(
+                **self._parameters, **OPTIONS, autocommit=True, cursor_factory=RawCursor
+            )
+        except psycopg.Error as error:
+            raise fault_of(error) from error
+        # Sums of whole numbers are whole numbers.
+        raw.adapters.register_loader("numeric", IntLoader)
+        raw.prepared_max = _STATEMENTS
+        return kind(raw)
+
+    @contextmanager
+    def snapshot(self, *, large: bool = False) -> Iterator[Session]:
+        """Yield a session whose selects all see the ledger as it is at the first of them.
+
+        A `large` one fetches rows page by page.
+        """
+        session = self._patient() if large else self._reading()
+        try:
+            yield session
+            session.execute("ROLLBACK")
+        except BaseException:
+            session.close()
+            raise
+        if large or self._closed:
+            session.close()
+        else:
+            self._idle.append(session)
+
+    def _reading(self) -> Session:
+        """Return a session in a transaction; idle ones may have been broken meanwhile."""
+        while self._idle:
+            session = self._idle.pop()
+            try:
+                session.execute(_BEGIN_READING)
+            except ForeignDatabaseError:
+                session.close()
+            else:
+                return session
+        session = self.connect()
+        session.execute(_BEGIN_READING)
+        return session
+
+    def _patient(self) -> Session:
+        session = self.connect(SnapshotSession)
+        for statement in PATIENT:
+            session.raw.execute(statement)
+        session.execute(_BEGIN_READING)
+        return session
+
+    def node(self) -> int:
+        """Return a number that no other process had lately; raises ForeignDatabaseError."""
+        return int(value_of(self._live.execute("SELECT nextval('ledger_nodes')")))
+
+    def leads(self) -> bool:
+        """Whether this process is the one that does what has to be done once.
+
+        Raises ForeignDatabaseError. When the leader's session ends in any way another one leads.
+        """
+        if self._leading is not None and not self._leading.raw.closed:
+            try:
+                self._leading.execute("SELECT 1")
+            except ForeignDatabaseError:
+                self._leading.close()
+            else:
+                return True
+        self._leading = None
+        session = self.connect()
+        if value_of(session.execute("SELECT pg_try_advisory_lock(?, ?)", (LOCK, _LEADER))):
+            self._leading = session
+            return True
+        session.close()
+        return False
+
+    async def watch(self, heard: Callable[[], None]) -> None:
+        """Call `heard` whenever another session has committed, for as long as this runs."""
+        while True:
+            with suppress(psycopg.Error):
+                connection = await psycopg.AsyncConnection.connect(
+                    **self._parameters, **OPTIONS, autocommit=True
+                )
+                async with connection:
+                    await connection.execute(f"LISTEN {CHANNEL}".encode())
+                    heard()
+                    async for _ in connection.notifies():
+                        heard()
+            await asyncio.sleep(_RECONNECT_SECONDS)
+
+    @property
+    def served(self) -> bool:
+        """Always: any host may be writing."""
+        return True
+
+    @contextmanager
+    def alone(self, work: str) -> Iterator[None]:
+        """Keep other processes from the same work; raises StoreInUseError when one is at it."""
+        session = self.connect()
+        try:
+            statement = "SELECT pg_try_advisory_lock(?, hashtext(?))"
+            if not value_of(session.execute(statement, (LOCK, work))):
+                raise StoreInUseError(f"{work} in {self.place}", 0, "")
+            yield
+        finally:
+            session.close()
+
+    def committed(self) -> None:
+        """Do nothing: the database looks after its own log."""
+
+    def close(self) -> None:
+        """Close every session that is not in use."""
+        self._closed = True
+        self.writer.reset()
+        for session in (self._live, self._leading, *self._idle):
+            if session is not None:
+                session.close()
+        self._idle.clear()
+
+
+def _folder() -> Path:
+    """Return where files beside the database go that may be lost."""
+    folder = Path(tempfile.gettempdir()) / f"taskledger-{os.getuid()}"
+    folder.mkdir(mode=0o700, exist_ok=True)
+    return folder
