@@ -81,6 +81,34 @@ class RequiresReasonError(DomainError):
     sentinel = "task: force operation requires reason"
 
 
+class ForbiddenOperatorError(DomainError):
+    """Agents may not do this by hand."""
+
+    code = "forbidden_operator_action"
+    sentinel = "task: forbidden operator action"
+
+
+class ForceRateError(DomainError):
+    """The agent does too much by hand."""
+
+    code = "force_op_rate_limited"
+    sentinel = "task: force operation rate limited"
+
+
+class BulkTooLargeError(DomainError):
+    """Too many runs at once."""
+
+    code = "bulk_too_large"
+    sentinel = "task: bulk operation too large"
+
+
+class RetryChainError(DomainError):
+    """The run has been retried too often already."""
+
+    code = "retry_chain_too_deep"
+    sentinel = "task: retry chain too deep"
+
+
 class TaskNotFoundError(DomainError):
     """No such task."""
 
@@ -267,41 +295,3 @@ class IdentityError(DomainError):
     def text(self) -> str:
         """The message and what to do about it."""
         return f"{self.detail}: {self.hint}"
-
-
-FORCE_DOCS = "/runtime/core/autonomy/task-runs-and-leases#force-operations"
-
-
-def requires_reason(operation: str) -> RequiresReasonError:
-    """Return the refusal of an operation that came without a reason."""
-    message = f"{operation} requires a reason"
-    return RequiresReasonError(
-        f"{operation}.reason is required",
-        Diagnostic(
-            id="task.force.force_op_requires_reason",
-            code="force_op_requires_reason",
-            severity="error",
-            category="task",
-            title="Reason required",
-            message=message,
-            doc_url=FORCE_DOCS,
-            data_freshness="live",
-        ),
-    )
-
-
-def task_already_terminal(task_id: str, status: str) -> InvalidTransitionError:
-    """Return the refusal of pausing a finished task."""
-    return InvalidTransitionError(
-        f'task "{task_id}" is {status}; a finished task cannot be paused',
-        Diagnostic(
-            id="task.pause.task_run_already_terminal",
-            code="task_run_already_terminal",
-            severity="info",
-            category="task",
-            title="Task already terminal",
-            message=f'task "{task_id}" is already {status}',
-            data_freshness="live",
-            evidence={"task_id": task_id, "task_status": status},
-        ),
-    )

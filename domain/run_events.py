@@ -138,7 +138,10 @@ class RunLeaseExpired(Fact, frozen=True, kw_only=True):
 
 
 class RunReleased(Fact, frozen=True, kw_only=True):
-    """The holder gave the run back."""
+    """The run is back in the queue: its holder gave it back, or somebody took it by hand.
+
+    The members from `manual` on belong to the second.
+    """
 
     TYPE = "task.run_released"
     previous_status: RunStatus
@@ -146,6 +149,88 @@ class RunReleased(Fact, frozen=True, kw_only=True):
     task_status: TaskStatus
     reason: str = ""
     session_id: str = ""
+    manual: bool = False
+    actor_kind: str = ""
+    actor_id: str = ""
+    previous_session_id: str = ""
+    previous_claim_token_hash_truncated: str = ""
+    previous_lease_until: Instant = 0
+    metadata: Json = NO_JSON
+
+
+class RunForceStopped(Fact, frozen=True, kw_only=True):
+    """A canceled run was taken from the session that worked on it, which was not asked before."""
+
+    TYPE = "task.run_force_stopped"
+    session_id: str
+    grace_timeout_ms: int
+    propagated_from_task_id: str = ""
+
+
+class RunOperatorForcedFail(Fact, frozen=True, kw_only=True):
+    """The run was failed by hand."""
+
+    TYPE = "task.run_operator_forced_fail"
+    manual: bool
+    actor_kind: str
+    actor_id: str
+    previous_status: RunStatus
+    status: RunStatus
+    task_status: TaskStatus
+    reason: str
+    session_id: str = ""
+    metadata: Json = NO_JSON
+
+
+class RunOperatorRetry(Fact, frozen=True, kw_only=True):
+    """A failed run got a successor, which this event is about and which waits to be claimed."""
+
+    TYPE = "task.run_operator_retry"
+    PRIVATE = frozenset({"attempt", "network_channel", "coordination_channel_id"})
+    manual: bool
+    actor_kind: str
+    actor_id: str
+    source_run_id: str
+    new_run_id: str
+    task_status: TaskStatus
+    attempt: int
+    network_channel: str = ""
+    coordination_channel_id: str = ""
+    metadata: Json = NO_JSON
+
+
+class RunRecoveredFromAttention(Fact, frozen=True, kw_only=True):
+    """A run that needed attention failed and got a successor, which this event is about."""
+
+    TYPE = "task.run_recovered_from_attention"
+    PRIVATE = frozenset({"attempt", "network_channel", "coordination_channel_id"})
+    manual: bool
+    actor_kind: str
+    actor_id: str
+    source_run_id: str
+    new_run_id: str
+    previous_status: RunStatus
+    status: RunStatus
+    task_status: TaskStatus
+    attempt: int
+    reason: str = ""
+    network_channel: str = ""
+    coordination_channel_id: str = ""
+    metadata: Json = NO_JSON
+
+
+class RunRequeued(Fact, frozen=True, kw_only=True):
+    """A run that needed attention is back in the queue, as the attempt it was."""
+
+    TYPE = "task.run_requeued"
+    manual: bool
+    actor_kind: str
+    actor_id: str
+    previous_status: RunStatus
+    status: RunStatus
+    task_status: TaskStatus
+    reason: str = ""
+    metadata: Json = NO_JSON
 
 
 class RunStarved(Fact, frozen=True, kw_only=True):

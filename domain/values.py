@@ -68,6 +68,11 @@ DEFAULT_LEASE_SECONDS: Final = 300
 MAX_LEASE_SECONDS: Final = 86_400
 MAX_CLAIMS: Final = 100
 """How many leases a session may hold at most, and how many reports may come together."""
+FORCE_LIMIT: Final = 10
+FORCE_WINDOW: Final = 60_000_000
+"""Microseconds in which an agent may do so much by hand to one task."""
+MAX_BULK: Final = 50
+MAX_RETRIES: Final = 10
 
 
 class Actor(Struct, frozen=True):

@@ -146,6 +146,7 @@ class Policy(Struct, frozen=True, kw_only=True):
     max_review_rounds: int = 3
     default_lease_seconds: int = 300
     strict_sessions: bool = False
+    allow_agent_force: bool = True
 
 
 class Context(Struct, frozen=True, kw_only=True):

@@ -9,9 +9,18 @@ from msgspec.structs import force_setattr, replace
 from domain import events as e
 from domain.recorded import Recorded
 from domain.task import subscriptions
+from domain.task.folding import (
+    counting,
+    forced_fail,
+    recovered,
+    requeued,
+    retried,
+    status_changes,
+    with_run,
+)
 from domain.task.review_folds import REVIEW_FOLDS
 from domain.task.state import ENDED_AS, Dependency, Run, Task, TaskState
-from domain.values import NO_JSON, TERMINAL_TASK, Json, Soul, TaskStatus
+from domain.values import NO_JSON, Json, Soul
 
 
 def evolve_task(state: TaskState | None, recorded: Recorded) -> TaskState:
@@ -65,32 +74,22 @@ def _created(recorded: Recorded) -> TaskState:
     return TaskState(task=task, runs={}, version=recorded.originator_version)
 
 
-def _status_changes(task: Task, status: TaskStatus, now: int) -> dict[str, Any]:
-    """Return the task fields that move with a status change; none when it stays."""
-    if task.status == status:
-        return {}
-    closing = status in TERMINAL_TASK
-    stays_closed = closing and task.status in TERMINAL_TASK
-    closed_at = task.closed_at if stays_closed else now if closing else 0
-    return {"status": status, "updated_at": now, "closed_at": closed_at}
-
-
 def _updated(state: TaskState, recorded: Recorded, fact: e.TaskUpdated) -> TaskState:
     changes = {name: getattr(fact, name) for name in fact.changed_fields}
     if "approval_policy" in changes:
         changes["approval_state"] = fact.approval_state
-    moved = _status_changes(state.task, fact.status, recorded.occurred_at)
+    moved = status_changes(state.task, fact.status, recorded.occurred_at)
     return state.with_task(**{**changes, **moved, "updated_at": recorded.occurred_at})
 
 
 def _published(state: TaskState, recorded: Recorded, fact: e.TaskPublished) -> TaskState:
-    return state.with_task(**_status_changes(state.task, fact.status, recorded.occurred_at))
+    return state.with_task(**status_changes(state.task, fact.status, recorded.occurred_at))
 
 
 def _decided(
     state: TaskState, recorded: Recorded, fact: e.TaskApproved | e.TaskRejected
 ) -> TaskState:
-    moved = _status_changes(state.task, fact.status, recorded.occurred_at)
+    moved = status_changes(state.task, fact.status, recorded.occurred_at)
     changes = {"approval_state": fact.approval_state, "updated_at": recorded.occurred_at, **moved}
     return state.with_task(**changes)
 
@@ -101,7 +100,7 @@ def _canceled(state: TaskState, recorded: Recorded, _: e.TaskCanceled) -> TaskSt
 
 
 def _status_changed(state: TaskState, recorded: Recorded, fact: e.TaskStatusChanged) -> TaskState:
-    return state.with_task(**_status_changes(state.task, fact.status, recorded.occurred_at))
+    return state.with_task(**status_changes(state.task, fact.status, recorded.occurred_at))
 
 
 def _deleted(state: TaskState, recorded: Recorded, _: e.TaskDeleted) -> TaskState:
@@ -126,7 +125,7 @@ def _dependency_added(
         kind=fact.kind,
         created_at=recorded.occurred_at,
     )
-    moved = _status_changes(state.task, fact.status, recorded.occurred_at)
+    moved = status_changes(state.task, fact.status, recorded.occurred_at)
     return state.with_task(dependencies=(*state.task.dependencies, edge), **moved)
 
 
@@ -138,7 +137,7 @@ def _dependency_removed(
         for edge in state.task.dependencies
         if edge.depends_on_task_id != fact.depends_on_task_id
     )
-    moved = _status_changes(state.task, fact.status, recorded.occurred_at)
+    moved = status_changes(state.task, fact.status, recorded.occurred_at)
     return state.with_task(dependencies=remaining, **moved)
 
 
@@ -185,7 +184,7 @@ def _enqueued(state: TaskState, recorded: Recorded, fact: e.RunEnqueued) -> Task
         coordination_channel_id=fact.coordination_channel_id,
         metadata=fact.metadata,
     )
-    return _with_run(state, recorded, run, fact.task_status)
+    return with_run(state, recorded, run, fact.task_status)
 
 
 def _continued(state: TaskState, recorded: Recorded, fact: e.RunReviewRetryEnqueued) -> TaskState:
@@ -203,18 +202,7 @@ def _continued(state: TaskState, recorded: Recorded, fact: e.RunReviewRetryEnque
         reviewed_run_id=fact.run_id,
         review_round=fact.review_round,
     )
-    return _with_run(state, recorded, run, fact.task_status)
-
-
-def _with_run(state: TaskState, recorded: Recorded, run: Run, task_status: TaskStatus) -> TaskState:
-    """Put the run in place, project it as current while it is claimed, move the task's status."""
-    moved = _status_changes(state.task, task_status, recorded.occurred_at)
-    current = state.task.current_run_id
-    if run.is_active:
-        current = run.id
-    elif current == run.id:
-        current = ""
-    return state.with_run(run, current_run_id=current, **moved)
+    return with_run(state, recorded, run, fact.task_status)
 
 
 def _claimed(state: TaskState, recorded: Recorded, fact: e.RunClaimed) -> TaskState:
@@ -235,7 +223,7 @@ def _claimed(state: TaskState, recorded: Recorded, fact: e.RunClaimed) -> TaskSt
     )
     if fact.soul is not None:
         run = replace(run, metadata=_with_soul(run.metadata, fact.soul))
-    return _with_run(state, recorded, run, fact.task_status)
+    return with_run(state, recorded, run, fact.task_status)
 
 
 def _with_soul(metadata: Json, soul: Soul) -> Json:
@@ -250,12 +238,12 @@ def _starting(
     before = state.runs[recorded.run_id]
     session_id = fact.session_id or before.session_id
     run = replace(before, status="starting", session_id=session_id)
-    return _with_run(state, recorded, run, fact.task_status)
+    return with_run(state, recorded, run, fact.task_status)
 
 
 def _started(state: TaskState, recorded: Recorded, fact: e.RunStarted) -> TaskState:
     run = replace(state.runs[recorded.run_id], status="running", started_at=recorded.occurred_at)
-    return _with_run(state, recorded, run, fact.task_status)
+    return with_run(state, recorded, run, fact.task_status)
 
 
 def _completed(state: TaskState, recorded: Recorded, fact: e.RunCompleted) -> TaskState:
@@ -269,7 +257,7 @@ def _completed(state: TaskState, recorded: Recorded, fact: e.RunCompleted) -> Ta
         heartbeat_at=0,
         outcome_hash=fact.request_hash,
     )
-    return _with_run(state, recorded, run, fact.task_status)
+    return with_run(state, recorded, run, fact.task_status)
 
 
 def _failed(state: TaskState, recorded: Recorded, fact: e.RunFailed) -> TaskState:
@@ -283,7 +271,7 @@ def _failed(state: TaskState, recorded: Recorded, fact: e.RunFailed) -> TaskStat
         heartbeat_at=0,
         outcome_hash=fact.request_hash,
     )
-    return _with_run(state, recorded, run, fact.task_status)
+    return with_run(state, recorded, run, fact.task_status)
 
 
 def _run_canceled(state: TaskState, recorded: Recorded, fact: e.RunCanceled) -> TaskState:
@@ -295,10 +283,12 @@ def _run_canceled(state: TaskState, recorded: Recorded, fact: e.RunCanceled) -> 
         error="",
         ended_at=recorded.occurred_at,
     )
-    return _with_run(state, recorded, run, fact.task_status)
+    return with_run(state, recorded, run, fact.task_status)
 
 
-def _unmoved(state: TaskState, _: Recorded, __: e.RunRejected | e.RunStarved) -> TaskState:
+def _unmoved(
+    state: TaskState, _: Recorded, __: e.RunRejected | e.RunStarved | e.RunForceStopped
+) -> TaskState:
     return state
 
 
@@ -308,35 +298,12 @@ def _lease_extended(state: TaskState, recorded: Recorded, fact: e.RunLeaseExtend
         lease_until=fact.lease_until,
         heartbeat_at=fact.heartbeat_at,
     )
-    return _with_run(state, recorded, run, fact.task_status)
-
-
-def _requeued(
-    state: TaskState, recorded: Recorded, fact: e.RunLeaseExpired | e.RunReleased
-) -> TaskState:
-    before = state.runs[recorded.run_id]
-    run = replace(
-        before,
-        status="queued",
-        requeued_at=recorded.occurred_at,
-        claimed_by=None,
-        session_id="",
-        claim_token_hash="",
-        claimed_at=0,
-        lease_until=0,
-        heartbeat_at=0,
-        started_at=0,
-        ended_at=0,
-        error="",
-        result=NO_JSON,
-        expiries=fact.expiries if isinstance(fact, e.RunLeaseExpired) else before.expiries,
-    )
-    return _with_run(state, recorded, run, fact.task_status)
+    return with_run(state, recorded, run, fact.task_status)
 
 
 def _needs_attention(state: TaskState, recorded: Recorded, fact: e.RunNeedsAttention) -> TaskState:
     run = replace(state.runs[recorded.run_id], status="needs_attention", error=fact.diagnostic)
-    return _with_run(state, recorded, run, fact.task_status)
+    return with_run(state, recorded, run, fact.task_status)
 
 
 _QUIET: frozenset[type[e.Fact]] = frozenset({e.TaskBridgeSubscribed, e.TaskBridgeUnsubscribed})
@@ -353,8 +320,8 @@ _EVOLVE: dict[type[e.Fact], Callable[[TaskState, Recorded, Any], TaskState]] = {
     e.TaskChildDeleted: _child_deleted,
     e.TaskDependencyAdded: _dependency_added,
     e.TaskDependencyRemoved: _dependency_removed,
-    e.TaskPaused: _paused,
-    e.TaskResumed: _resumed,
+    e.TaskPaused: counting(_paused),
+    e.TaskResumed: counting(_resumed),
     e.TaskProfileUpdated: _profile_updated,
     e.TaskProfileDeleted: _profile_deleted,
     e.RunEnqueued: _enqueued,
@@ -368,8 +335,13 @@ _EVOLVE: dict[type[e.Fact], Callable[[TaskState, Recorded, Any], TaskState]] = {
     e.RunRejected: _unmoved,
     e.RunStarved: _unmoved,
     e.RunLeaseExtended: _lease_extended,
-    e.RunLeaseExpired: _requeued,
-    e.RunReleased: _requeued,
+    e.RunLeaseExpired: requeued,
+    e.RunReleased: counting(requeued),
+    e.RunForceStopped: _unmoved,
+    e.RunOperatorForcedFail: counting(forced_fail),
+    e.RunOperatorRetry: counting(retried),
+    e.RunRecoveredFromAttention: counting(recovered),
+    e.RunRequeued: counting(requeued),
     e.RunNeedsAttention: _needs_attention,
     e.RunReviewRetryEnqueued: _continued,
     **REVIEW_FOLDS,

@@ -16,8 +16,6 @@ from domain.errors import (
     DeletePreconditionError,
     InvalidTransitionError,
     ValidationError,
-    requires_reason,
-    task_already_terminal,
 )
 from domain.events import (
     RunCanceled,
@@ -29,6 +27,8 @@ from domain.events import (
     TaskResumed,
     TaskUpdated,
 )
+from domain.refusals import requires_reason, task_already_terminal
+from domain.task.agents import check_agent, check_rate
 from domain.task.cascade import auto_enqueue, settle, status_with
 from domain.task.creation import owner_of
 from domain.task.dependencies import remove_edge
@@ -210,11 +210,13 @@ def _cancel_one(
 
 def pause_task(command: PauseTask, plan: Plan) -> Reply:
     """Stop claiming for the task and everything below; pausing again says so again."""
+    check_agent(plan)
     reason = fields.text(command.reason, "pause_task.reason")
     if not reason:
         raise requires_reason("pause_task")
     metadata = fields.json(command.metadata, "pause_task.metadata", METADATA_BYTES)
     state = plan.require_task(command.task_id)
+    check_rate(plan, state)
     if state.task.status in TERMINAL_TASK:
         raise task_already_terminal(state.id, state.task.status)
     plan.emit_task(
@@ -234,8 +236,10 @@ def pause_task(command: PauseTask, plan: Plan) -> Reply:
 
 def resume_task(command: ResumeTask, plan: Plan) -> Reply:
     """End the task's own pause; tasks that waited for it get their runs."""
+    check_agent(plan)
     metadata = fields.json(command.metadata, "resume_task.metadata", METADATA_BYTES)
     state = plan.require_task(command.task_id)
+    check_rate(plan, state)
     resumed = plan.emit_task(
         state.id,
         TaskResumed(

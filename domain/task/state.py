@@ -218,8 +218,18 @@ class Subscription(Struct, frozen=True, kw_only=True, omit_defaults=True):
     group_id: str = ""
 
 
+class Forced(Struct, frozen=True, kw_only=True):
+    """An agent did something by hand."""
+
+    actor: Actor
+    at: Instant
+
+
 class TaskState(Struct, frozen=True, kw_only=True):
-    """The aggregate: folded from the events of one task stream up to `version`."""
+    """The aggregate: folded from the events of one task stream up to `version`.
+
+    `forced` holds what agents did by hand lately.
+    """
 
     task: Task
     runs: dict[str, Run]
@@ -227,6 +237,7 @@ class TaskState(Struct, frozen=True, kw_only=True):
     reviews: dict[str, Review] = {}
     endings: tuple[Ending, ...] = ()
     subscriptions: dict[str, Subscription] = {}
+    forced: tuple[Forced, ...] = ()
 
     @property
     def id(self) -> str:
