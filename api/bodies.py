@@ -98,6 +98,19 @@ class RequiredReasonRequest(ReasonMetadataRequest, frozen=True, kw_only=True):
     REQUIRED = ("reason",)
 
 
+class RecoverRunRequest(ReasonMetadataRequest, frozen=True, kw_only=True):
+    """Why, and whether the run itself is queued again (added member)."""
+
+    in_place: bool | None = None
+
+
+class BulkForceRunRequest(ReasonMetadataRequest, frozen=True, kw_only=True):
+    """Which runs, and why."""
+
+    REQUIRED = ("run_ids",)
+    run_ids: tuple[str, ...] | None = None
+
+
 class ReasonRequest(Body, frozen=True, kw_only=True):
     """Why."""
 

@@ -71,6 +71,28 @@ class RunResponse(Struct, frozen=True):
     run: Run
 
 
+class RunChainResponse(Struct, frozen=True):
+    """A run and the one that follows it."""
+
+    previous_run: Run
+    run: Run
+
+
+class BulkForceRunItem(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What became of one run, or why nothing did."""
+
+    run_id: str
+    ok: bool
+    run: Run | None = None
+    error: ErrorBody | None = None
+
+
+class BulkForceRunResponse(Struct, frozen=True):
+    """What became of each run."""
+
+    results: tuple[BulkForceRunItem, ...]
+
+
 class GetTaskRunResponse(Struct, frozen=True):
     """A run with everything about it."""
 

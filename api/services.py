@@ -130,6 +130,7 @@ class Services:
             max_review_rounds=settings.max_review_rounds,
             default_lease_seconds=settings.lease_seconds,
             strict_sessions=settings.strict_sessions,
+            allow_agent_force=settings.allow_agent_force,
         )
         self.ledger = Ledger(environment_of(settings.store))
         self.new_id = new_id or Ids(node=self.ledger.access.node())

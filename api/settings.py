@@ -40,6 +40,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     store: str = "sqlite:data/ledger.db"
     allowed_hosts: tuple[str, ...] = ()
     strict_sessions: bool = False
+    allow_agent_force: bool = True
     max_lease_expiries: int = 3
     max_review_rounds: int = 3
     lease_seconds: int = DEFAULT_LEASE_SECONDS

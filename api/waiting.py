@@ -11,6 +11,9 @@ _ONE_RUN: Final = frozenset(
         "task.execution_profile_updated",
         "task.run_enqueued",
         "task.run_released",
+        "task.run_requeued",
+        "task.run_operator_retry",
+        "task.run_recovered_from_attention",
         "task.run_lease_expired",
         "task.run_review_retry_enqueued",
     }

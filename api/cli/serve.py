@@ -18,6 +18,7 @@ HELP = {
     "store": "Where the ledger is: sqlite:PATH or postgresql://USER@HOST/DATABASE.",
     "allowed_hosts": "More names this server is called by, separated by commas.",
     "strict_sessions": "Let only registered agent sessions claim.",
+    "allow_agent_force": "Let agents pause tasks, and release, fail, retry and recover runs.",
     "max_lease_expiries": "A run whose lease expired this often is no longer handed out.",
     "max_review_rounds": "A run rejected in this round of reviews is continued no more.",
     "lease_seconds": "Length of a lease whose claim does not ask for one.",

@@ -181,7 +181,7 @@ _CREATED: Final = {
     **_TASK,
     "success": 201,
 }
-_PAUSED: Final = {**_TASK, "statuses": (403, *WRITE)}
+_PAUSED: Final = {**_TASK, "statuses": (403, *WRITE, 429)}
 
 OPERATIONS: Final[tuple[Operation, ...]] = (
     operation(

@@ -86,6 +86,7 @@ def test_every_error_has_its_own_code() -> None:
 
 
 TASK_STATE = {"status", "task_status"}
+BY_HAND = {"manual", "actor_kind", "actor_id"}
 EVENT_TABLE: dict[str, tuple[set[str], set[str]]] = {
     "task.created": (
         {"scope", "status"},
@@ -140,7 +141,27 @@ EVENT_TABLE: dict[str, tuple[set[str], set[str]]] = {
             "expiries",
         },
     ),
-    "task.run_released": ({"previous_status", *TASK_STATE}, {"reason", "session_id"}),
+    # `metadata` is an addition here and where runs are retried and recovered.
+    "task.run_released": (
+        {"previous_status", *TASK_STATE},
+        {
+            *("reason", "session_id", "manual", "actor_kind", "actor_id", "previous_session_id"),
+            *("previous_claim_token_hash_truncated", "previous_lease_until", "metadata"),
+        },
+    ),
+    "task.run_force_stopped": ({"session_id", "grace_timeout_ms"}, {"propagated_from_task_id"}),
+    "task.run_operator_forced_fail": (
+        {*BY_HAND, "previous_status", *TASK_STATE, "reason"},
+        {"session_id", "metadata"},
+    ),
+    "task.run_operator_retry": (
+        {*BY_HAND, "source_run_id", "new_run_id", "task_status"},
+        {"metadata"},
+    ),
+    "task.run_recovered_from_attention": (
+        {*BY_HAND, "source_run_id", "new_run_id", "previous_status", *TASK_STATE},
+        {"reason", "metadata"},
+    ),
     "task.run_needs_attention": (
         {"previous_status", "status"},
         {"diagnostic", "queued_at", "coordination_channel"},
@@ -170,6 +191,10 @@ EVENT_TABLE: dict[str, tuple[set[str], set[str]]] = {
         set(),
     ),
     # The types below are additions.
+    "task.run_requeued": (
+        {*BY_HAND, "previous_status", *TASK_STATE},
+        {"reason", "metadata"},
+    ),
     "task.run_review_rounds_exhausted": (
         {"review_id", "run_id", "review_round", "max_rounds"},
         set(),
@@ -256,6 +281,7 @@ VALUES: dict[str, Any] = {
     "max_attempts": 4,
     "metadata": json("{}"),
     "owner": Owner("human", "ann"),
+    "previous_lease_until": NOW,
     "queued_at": NOW,
     "result": json("{}"),
     "scopes": ("admin",),

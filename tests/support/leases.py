@@ -54,8 +54,18 @@ class _Checker:
                 assert hold.token == fact.previous_claim_token_hash != ""
                 assert past.occurred_at >= hold.until == fact.lease_until, "expired too early"
             case e.RunReleased():
-                self._own(past)
+                if not fact.manual:
+                    self._own(past)
                 del self.holds[run_id]
+            case e.RunOperatorForcedFail():
+                self.holds.pop(run_id, None)
+                assert self.open.pop(past.task_id) == run_id
+            case e.RunOperatorRetry():
+                assert past.task_id not in self.open, "the task has an open run"
+                self.open[past.task_id] = run_id
+            case e.RunRecoveredFromAttention():
+                assert self.open[past.task_id] == fact.source_run_id
+                self.open[past.task_id] = run_id
             case e.RunCompleted() | e.RunFailed():
                 self._end(past, fact.claim_token_hash)
             case e.RunCanceled():
