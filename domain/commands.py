@@ -211,38 +211,6 @@ class CancelRun(Command, frozen=True, kw_only=True):
     metadata: Json = NO_JSON
 
 
-class ReleaseRun(Command, frozen=True, kw_only=True):
-    """Take a claimed run away from whoever has it, back into the queue."""
-
-    run_id: str
-    reason: str = ""
-    metadata: Json = NO_JSON
-
-
-class ForceFailRun(Command, frozen=True, kw_only=True):
-    """End a run badly that nobody works on, or that is merely claimed."""
-
-    run_id: str
-    reason: str = ""
-    metadata: Json = NO_JSON
-
-
-class RetryRun(Command, frozen=True, kw_only=True):
-    """Queue a successor of a failed run."""
-
-    run_id: str
-    metadata: Json = NO_JSON
-
-
-class RecoverRun(Command, frozen=True, kw_only=True):
-    """Queue a successor of a run that needs attention; `in_place` queues the run itself again."""
-
-    run_id: str
-    reason: str = ""
-    metadata: Json = NO_JSON
-    in_place: bool = False
-
-
 class Claim(Command, frozen=True, kw_only=True):
     """What a session says that claims under a lease (agents)."""
 

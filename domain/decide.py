@@ -6,6 +6,7 @@ from typing import Any
 from domain import bridge_commands as b
 from domain import bridges, operations, session, starvation, triage
 from domain import commands as c
+from domain import force_commands as f
 from domain.task import (
     claims,
     creation,
@@ -43,10 +44,10 @@ _DECIDE: dict[type[c.Command], Callable[[Any, Plan], c.Reply]] = {
     c.CompleteRun: runs.complete_run,
     c.FailRun: runs.fail_run,
     c.CancelRun: runs.cancel_run,
-    c.ReleaseRun: force.release_run,
-    c.ForceFailRun: force.force_fail_run,
-    c.RetryRun: force.retry_run,
-    c.RecoverRun: force.recover_run,
+    f.ReleaseRun: force.release_run,
+    f.ForceFailRun: force.force_fail_run,
+    f.RetryRun: force.retry_run,
+    f.RecoverRun: force.recover_run,
     c.ClaimNext: claims.claim_next,
     c.ClaimSeveral: claims.claim_several,
     c.Heartbeat: leases.heartbeat,

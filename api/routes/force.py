@@ -11,7 +11,8 @@ from api.errors import error_of, status_of
 from api.operations import WRITE, Operation
 from api.parsing import Body
 from api.routes.common import operation, run_reply
-from domain import commands as c
+from domain import force_commands as f
+from domain.commands import Command
 from domain.errors import DomainError
 from domain.task.force import bulk_run_ids, required_reason
 from projections.wire import run_view
@@ -23,28 +24,28 @@ _STATUSES: Final = (403, *WRITE, 429)
 async def release_run(call: Call) -> Answer:
     """Take a claimed run back into the queue."""
     body = await call.read(b.ReasonMetadataRequest)
-    command = c.ReleaseRun(run_id=call.id, reason=body.reason or "", metadata=body.metadata)
+    command = f.ReleaseRun(run_id=call.id, reason=body.reason or "", metadata=body.metadata)
     return run_reply(call, await call.submit(command))
 
 
 async def fail_run(call: Call) -> Answer:
     """End a run badly that waits, is merely claimed or needs attention."""
     body = await call.read(b.RequiredReasonRequest)
-    command = c.ForceFailRun(run_id=call.id, reason=body.reason or "", metadata=body.metadata)
+    command = f.ForceFailRun(run_id=call.id, reason=body.reason or "", metadata=body.metadata)
     return run_reply(call, await call.submit(command))
 
 
 async def retry_run(call: Call) -> Answer:
     """Queue a successor of a failed run."""
     body = await call.read(b.MetadataRequest)
-    command = c.RetryRun(run_id=call.id, metadata=body.metadata)
+    command = f.RetryRun(run_id=call.id, metadata=body.metadata)
     return _chain_reply(call, await call.submit(command))
 
 
 async def recover_run(call: Call) -> Answer:
     """Queue a successor of a run that needs attention, or the run itself again."""
     body = await call.read(b.RecoverRunRequest)
-    command = c.RecoverRun(
+    command = f.RecoverRun(
         run_id=call.id,
         reason=body.reason or "",
         metadata=body.metadata,
@@ -65,7 +66,7 @@ async def bulk_release_runs(call: Call) -> Answer:
     body = await call.read(b.BulkForceRunRequest)
     run_ids = bulk_run_ids(body.run_ids or (), "bulk_force_release_runs")
     reason, metadata = body.reason or "", body.metadata
-    commands = (c.ReleaseRun(run_id=each, reason=reason, metadata=metadata) for each in run_ids)
+    commands = (f.ReleaseRun(run_id=each, reason=reason, metadata=metadata) for each in run_ids)
     return await _bulk_reply(call, run_ids, commands)
 
 
@@ -75,13 +76,11 @@ async def bulk_fail_runs(call: Call) -> Answer:
     run_ids = bulk_run_ids(body.run_ids or (), "bulk_force_fail_runs")
     reason = required_reason(body.reason or "", "bulk_force_fail_runs")
     metadata = body.metadata
-    commands = (c.ForceFailRun(run_id=each, reason=reason, metadata=metadata) for each in run_ids)
+    commands = (f.ForceFailRun(run_id=each, reason=reason, metadata=metadata) for each in run_ids)
     return await _bulk_reply(call, run_ids, commands)
 
 
-async def _bulk_reply(
-    call: Call, run_ids: tuple[str, ...], commands: Iterable[c.Command]
-) -> Answer:
+async def _bulk_reply(call: Call, run_ids: tuple[str, ...], commands: Iterable[Command]) -> Answer:
     """Return the answer with one row per run; what was accepted is one commit."""
     outcomes = await call.submit_together(commands)
     rows = tuple(map(_row, run_ids, outcomes))

@@ -3,7 +3,7 @@
 from msgspec.structs import replace
 
 from domain import fields
-from domain.commands import ForceFailRun, RecoverRun, ReleaseRun, Reply, RetryRun
+from domain.commands import Reply
 from domain.errors import InvalidTransitionError, ValidationError
 from domain.events import (
     RunOperatorForcedFail,
@@ -12,6 +12,7 @@ from domain.events import (
     RunReleased,
     RunRequeued,
 )
+from domain.force_commands import ForceFailRun, RecoverRun, ReleaseRun, RetryRun
 from domain.refusals import (
     already_terminal,
     bulk_too_large,

@@ -13,6 +13,7 @@ from domain import (
     commands,
     errors,
     events,
+    force_commands,
     projection_events,
     registry_events,
     review_events,
@@ -71,7 +72,8 @@ def test_task_streams_hold_exactly_the_facts_named_after_tasks() -> None:
 
 
 def test_every_command_has_a_decision() -> None:
-    known = {*_classes(commands, Command), *_classes(bridge_commands, Command)}
+    modules = (commands, bridge_commands, force_commands)
+    known = {command for module in modules for command in _classes(module, Command)}
     assert known - {Claim, Execution, LeaseCommand} == COMMANDS
 
 

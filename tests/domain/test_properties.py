@@ -10,6 +10,7 @@ from msgspec.structs import replace
 
 from domain import bridge_commands as b
 from domain import commands as c
+from domain import force_commands as f
 from domain.commands import Command
 from domain.decide import COMMANDS
 from domain.events import NotificationPassedOver, ProjectionCaughtUp
@@ -117,10 +118,10 @@ BUILDERS: dict[type[Command], dict[str, Any]] = {
     c.CompleteRun: {**a_run, "result": bodies},
     c.FailRun: {**a_run, "error": texts, "metadata": bodies},
     c.CancelRun: {**a_run, "reason": texts},
-    c.ReleaseRun: {**a_run, "reason": texts},
-    c.ForceFailRun: {**a_run, "reason": texts, "metadata": bodies},
-    c.RetryRun: {**a_run, "metadata": bodies},
-    c.RecoverRun: {**a_run, "reason": texts, "in_place": flags},
+    f.ReleaseRun: {**a_run, "reason": texts},
+    f.ForceFailRun: {**a_run, "reason": texts, "metadata": bodies},
+    f.RetryRun: {**a_run, "metadata": bodies},
+    f.RecoverRun: {**a_run, "reason": texts, "in_place": flags},
     c.ClaimNext: a_claim,
     c.ClaimSeveral: {**a_claim, "claim_token_hashes": st.sampled_from([("1",), ("1", "2", "3")])},
     c.Heartbeat: {**a_lease, "lease_seconds": st.sampled_from([0, 1, -1])},
