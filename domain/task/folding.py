@@ -34,13 +34,9 @@ def with_run(state: TaskState, recorded: Recorded, run: Run, task_status: TaskSt
 
 def _expiries(run: Run, fact: e.RunLeaseExpired | e.RunReleased | e.RunRequeued) -> int:
     """Return how often the run's lease has run out; who looked after it forgives that."""
-    match fact:
-        case e.RunLeaseExpired():
-            return fact.expiries
-        case e.RunReleased():
-            return run.expiries
-        case e.RunRequeued():
-            return 0
+    if isinstance(fact, e.RunLeaseExpired):
+        return fact.expiries
+    return run.expiries if isinstance(fact, e.RunReleased) else 0
 
 
 def requeued(
