@@ -105,3 +105,10 @@ class DashboardQuery(Query, frozen=True, kw_only=True):
     owner_ref: str = ""
     network_channel: str = ""
     origin_kind: OriginKind | None = None
+
+
+class ExplainRunQuery(Query, frozen=True, kw_only=True):
+    """For which session to explain, all when none is named, and what least priority it asks for."""
+
+    session_id: str = ""
+    priority_min: Int32 = 0

@@ -22,6 +22,7 @@ from projections.wire import (
     Workspace,
 )
 from projections.wire.dashboard import Dashboard
+from projections.wire.explain import Explanation
 from projections.wire.inbox import Inbox, TriageState
 from projections.wire.inspect import Inspect
 from projections.wire.profile import ExecutionProfile
@@ -287,3 +288,9 @@ class ExecutionProfileResponse(Struct, frozen=True):
     """How a task wants to be executed."""
 
     profile: ExecutionProfile
+
+
+class ExplainRunResponse(Struct, frozen=True):
+    """Why a run is handed to whom."""
+
+    explain: Explanation

@@ -80,6 +80,22 @@ def sessions(reader: Reader) -> list[SessionState]:
     return _found(reader, SessionState, "SELECT doc FROM sessions ORDER BY created_at, session_id")
 
 
+def active_sessions(
+    reader: Reader, workspace_id: str | None = None, limit: int = -1
+) -> list[SessionState]:
+    """Return the active sessions, oldest first; those of one workspace when it is given."""
+    of_workspace = "" if workspace_id is None else " AND workspace_id = ?"
+    given = () if workspace_id is None else (workspace_id,)
+    at_most = "" if limit < 0 else f" LIMIT {limit:d}"
+    return _found(
+        reader,
+        SessionState,
+        f"SELECT doc FROM sessions WHERE state = 'active'{of_workspace}"
+        f" ORDER BY created_at, session_id{at_most}",
+        *given,
+    )
+
+
 def workspace_of(reader: Reader, workspace_id: str) -> WorkspaceState | None:
     """Return a workspace."""
     found = _found(

@@ -14,6 +14,7 @@ COMMANDS = {
     "run": "api.cli.run:run",
     "review": "api.cli.review:review",
     "profile": "api.cli.profile:profile",
+    "explain": "api.cli.explain:explain",
     "tail": "api.cli.tail:tail",
     "scheduler": "api.cli.scheduler:scheduler",
     "session": "api.cli.registry:session",

@@ -29,6 +29,14 @@ BACKLOG_COLUMNS: tuple[output.Column, ...] = (
     ("PAUSED", ("task", "effective_paused")),
     ("TITLE", ("task", "title")),
 )
+ATTENTION_COLUMNS: tuple[output.Column, ...] = (
+    ("RUN", ("run", "id")),
+    ("PRIORITY", ("task", "priority")),
+    ("QUEUED", ("run", "queued_at")),
+    ("WORKSPACE", ("task", "workspace_id")),
+    ("TITLE", ("task", "title")),
+    ("BECAUSE", ("run", "error")),
+)
 DRAIN_SECONDS = 60
 
 
@@ -103,7 +111,7 @@ def print_drain(answer: JsonValue) -> None:
 @option("--include-paused", is_flag=True, help="Show runs of paused tasks as well.")
 @remote
 def backlog(server: Remote, **query: JsonValue) -> None:
-    """List queued runs in the order in which they are handed out."""
+    """List queued runs in the order in which they are handed out, and those that need attention."""
     answer = at(server.get(api_path("scheduler", "backlog"), **query), "backlog")
     server.show(answer, print_backlog)
 
@@ -114,3 +122,7 @@ def print_backlog(answer: JsonValue) -> None:
     output.table(rows, BACKLOG_COLUMNS, empty="nothing is queued")
     if at(answer, "total") > len(rows):
         click.echo(f"{len(rows)} of {at(answer, 'total')} queued runs")
+    attention = at(answer, "needs_attention") or []
+    if attention:
+        output.heading(f"Need attention ({at(answer, 'needs_attention_total')})")
+        output.table(attention, ATTENTION_COLUMNS, empty="")

@@ -1,5 +1,6 @@
 """Reads of many rows at once, so that a page of answers takes a handful of statements."""
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Final, NamedTuple
 
@@ -136,6 +137,15 @@ def dependency_references(
         for edge in edges
         if edge.depends_on_task_id in mentions
     ]
+
+
+def leases_held(reader: Reader, session_ids: Iterable[str], now: int) -> Counter[str]:
+    """Return how many leases that have not run out each session holds, by session id."""
+    statement = (
+        "SELECT session_id, lease_until FROM session_runs WHERE leased = 1 AND session_id IN ({})"
+    )
+    found = _in_batches(reader, statement, session_ids)
+    return Counter(session_id for session_id, lease_until in found if lease_until > now)
 
 
 def _in_batches(reader: Reader, statement: str, ids: Iterable[str]) -> Iterator[Row]:

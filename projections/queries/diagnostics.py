@@ -30,12 +30,16 @@ _Evidence = dict[str, str | int | bool]
 
 
 class Observed(Struct, frozen=True, kw_only=True):
-    """What diagnostics of one run depend on. `recent` are the newest runs of its task."""
+    """What diagnostics of one run depend on. `recent` are the newest runs of its task.
+
+    It is `claimable` when nothing but the want of a session keeps it from being handed out.
+    """
 
     run: Run
     recent: Sequence[Run]
     session: InspectSession | None
     scheduler_paused: bool
+    claimable: bool
     eligible_sessions: int
     as_of: int
 
@@ -64,9 +68,8 @@ def next_action(task: Task, seen: Observed | None, found: Sequence[Diagnostic]) 
         return "running"
     if "task_run_stranded" in codes:
         return "stranded"
-    queued = seen.run.status == "queued"
-    claimable = queued and not seen.scheduler_paused and seen.eligible_sessions > 0
-    return "claim_available" if claimable else "waiting_for_session"
+    available = seen.claimable and seen.eligible_sessions > 0
+    return "claim_available" if available else "waiting_for_session"
 
 
 def _stuck(seen: Observed) -> Iterator[Diagnostic]:

@@ -10,6 +10,7 @@ from domain.registry import SchedulerState
 from domain.task.state import Run, Task
 from projections.queries.batches import TaskRow, runs_of_tasks, summaries, task_rows
 from projections.queries.diagnostics import Observed, diagnostics, next_action
+from projections.queries.eligibility import eligible_sessions, rules_of_run
 from projections.queries.runs import run_of
 from projections.registry import session_of
 from projections.rows import Reader
@@ -29,7 +30,6 @@ RECENT_RUNS: Final = 5
 RECENT_EVENTS: Final = 10
 
 _SUMMARIES: Final = ("error", "diagnostic", "reason")
-_ELIGIBLE_SHOWN: Final = 200
 _RANK: Final = {"running": 4, "starting": 3, "claimed": 2, "queued": 1}
 _SUCCESS: Final = frozenset(
     {"task.approved", "task.run_started", "task.run_completed", "task.run_review_approved"}
@@ -127,7 +127,8 @@ def _look(  # noqa: PLR0917
             recent=recent,
             session=session,
             scheduler_paused=scheduler.paused,
-            eligible_sessions=_eligible_sessions(reader, row.task),
+            claimable=_claimable(reader, row.task, current, scheduler),
+            eligible_sessions=eligible_sessions(reader, row.task, current),
             as_of=as_of,
         )
     found = diagnostics(seen) if seen else ()
@@ -152,16 +153,8 @@ def _session(reader: Reader, run: Run | None) -> InspectSession | None:
     return inspect_session(run.session_id, session_of(reader, run.session_id))
 
 
-def _eligible_sessions(reader: Reader, task: Task) -> int:
-    """Return how many active sessions could take a run of the task, 200 at most."""
-    of_workspace = " AND workspace_id = ?" if task.workspace_id else ""
-    values = (task.workspace_id,) if task.workspace_id else ()
-    found = reader.select(
-        "SELECT COUNT(*) FROM (SELECT 1 FROM sessions WHERE state = 'active'"
-        f"{of_workspace} LIMIT ?) AS active",
-        (*values, _ELIGIBLE_SHOWN),
-    )
-    return int(found[0][0])
+def _claimable(reader: Reader, task: Task, run: Run, scheduler: SchedulerState) -> bool:
+    return all(rule.passed for rule in rules_of_run(reader, task, run, scheduler))
 
 
 def _events(reader: Reader, task_id: str, run_id: str) -> Iterator[InspectEvent]:

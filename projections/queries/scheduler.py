@@ -1,5 +1,6 @@
 """The scheduler's status and the backlog as operators see it (task API, scheduler)."""
 
+from collections.abc import Sequence
 from heapq import merge
 from itertools import islice
 from typing import Final
@@ -28,6 +29,8 @@ STARVED_AFTER: Final = 120 * SECOND
 DEFAULT_BACKLOG_LIMIT: Final = 50
 MAX_BACKLOG_LIMIT: Final = 500
 
+_QUEUED: Final = "backlog WHERE paused = ?"
+_IN_NEED: Final = "backlog_attention WHERE rank <= 0"
 _OF_SCOPE: Final = {
     "": "",
     "global": " AND workspace_id = ''",
@@ -76,47 +79,65 @@ def backlog_page(
 ) -> SchedulerBacklog:
     """Return the first queued runs in claim order, and how many there are in all.
 
+    Beside them the runs that need attention, in the same order, also those of paused tasks.
+
     A limit of 0 or less means 50; 500 is the most. An empty scope or workspace id admits all.
     """
     size = min(limit, MAX_BACKLOG_LIMIT) if limit > 0 else DEFAULT_BACKLOG_LIMIT
+    among = {"scope": scope, "workspace_id": workspace_id}
     kinds = (0, 1) if include_paused else (0,)
-    parts = (_waiting(reader, paused, scope, workspace_id, size) for paused in kinds)
+    parts = (_first(reader, _QUEUED, (paused,), size, **among) for paused in kinds)
     rows = list(islice(merge(*parts), size))
-    runs = runs_by_id(reader, (row[2] for row in rows))
-    tasks = summaries(reader, task_rows(reader, {row[3] for row in rows}).values())
-    by_id = {task.id: task for task in tasks}
     counters = _queued(reader, scope, workspace_id)
     total = counters.get(QUEUED, 0)
     if include_paused:
         total += counters.get(QUEUED_PAUSED, 0)
-    entries = (
+    return SchedulerBacklog(
+        runs=_entries(reader, rows),
+        total=total,
+        needs_attention=_entries(reader, _first(reader, _IN_NEED, (), size, **among)),
+        needs_attention_total=counters.get(NEEDS_ATTENTION, 0),
+    )
+
+
+def _entries(reader: Reader, rows: Sequence[Row]) -> tuple[SchedulerBacklogEntry, ...]:
+    """Return the runs of rows, each with its task."""
+    if not rows:
+        return ()
+    runs = runs_by_id(reader, (row[2] for row in rows))
+    tasks = summaries(reader, task_rows(reader, {row[3] for row in rows}).values())
+    by_id = {task.id: task for task in tasks}
+    return tuple(
         SchedulerBacklogEntry(run=run_view(runs[run_id]), task=by_id[task_id])
         for _, _, run_id, task_id in rows
         # A read model that was detached after a fault may be behind the others.
         if run_id in runs and task_id in by_id
     )
-    return SchedulerBacklog(runs=tuple(entries), total=total)
 
 
-def _waiting(reader: Reader, paused: int, scope: str, workspace_id: str, size: int) -> list[Row]:
+def _first(
+    reader: Reader, source: str, given: Row, size: int, *, scope: str, workspace_id: str
+) -> list[Row]:
+    """Return the first rows of a source that are of the scope and workspace, in claim order."""
     admitted = _OF_SCOPE[scope]
     if workspace_id:
         admitted += " AND workspace_id <> '' AND workspace_id = ?"
+        given = (*given, workspace_id)
     return reader.select(
-        f"SELECT rank, queued_at, run_id, task_id FROM backlog WHERE paused = ?{admitted}"
+        f"SELECT rank, queued_at, run_id, task_id FROM {source}{admitted}"
         " ORDER BY rank, queued_at, run_id LIMIT ?",
-        (paused, workspace_id, size) if workspace_id else (paused, size),
+        (*given, size),
     )
 
 
 def _queued(reader: Reader, scope: str, workspace_id: str) -> dict[str, int]:
-    """Return how many runs of a scope and workspace wait, by counter."""
+    """Return how many runs of a scope and workspace wait or need attention, by counter."""
     if not scope or workspace_id:
         return _counters(reader, workspace_id) if scope != "global" else {}
     counted = reader.select(
-        "SELECT name, SUM(value) FROM backlog_counters WHERE name IN (?, ?)"
+        "SELECT name, SUM(value) FROM backlog_counters WHERE name IN (?, ?, ?)"
         " AND workspace_id <> '' GROUP BY name",
-        (QUEUED, QUEUED_PAUSED),
+        (QUEUED, QUEUED_PAUSED, NEEDS_ATTENTION),
     )
     in_workspaces = {row[0]: row[1] for row in counted}
     if scope == "workspace":
@@ -124,7 +145,7 @@ def _queued(reader: Reader, scope: str, workspace_id: str) -> dict[str, int]:
     everywhere = _counters(reader, "")
     return {
         name: everywhere.get(name, 0) - in_workspaces.get(name, 0)
-        for name in (QUEUED, QUEUED_PAUSED)
+        for name in (QUEUED, QUEUED_PAUSED, NEEDS_ATTENTION)
     }
 
 

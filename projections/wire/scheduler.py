@@ -30,7 +30,9 @@ class SchedulerBacklogEntry(Struct, frozen=True, kw_only=True, omit_defaults=Tru
 
 
 class SchedulerBacklog(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """The first runs that wait, and how many there are."""
+    """The first runs that wait, and how many there are; the same of those that need attention."""
 
     runs: tuple[SchedulerBacklogEntry, ...]
     total: int
+    needs_attention: tuple[SchedulerBacklogEntry, ...] = ()
+    needs_attention_total: int = 0

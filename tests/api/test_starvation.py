@@ -33,8 +33,11 @@ def test_a_run_that_nobody_claims_is_told_and_then_needs_attention(tmp_path: Pat
         types = [item["event_type"] for item in client.ok("GET", f"{path}/timeline")["timeline"]]
         run = client.ok("GET", f"/api/task-runs/{run_id}")["run"]["run"]
         attention = client.ok("GET", "/api/observe/tasks/inbox")["inbox"]["needs_attention"]
+        backlog = client.ok("GET", "/api/scheduler/backlog")["backlog"]
 
     assert types[2:] == ["task.run_starved", "task.run_needs_attention"]
     assert run["status"] == "needs_attention"
     assert "without a claim after 3 escalation cycles" in run["error"]
     assert [item["task"]["id"] for item in attention["items"]] == [task_id]
+    assert (backlog["runs"], backlog["needs_attention_total"]) == ([], 1)
+    assert [entry["run"]["id"] for entry in backlog["needs_attention"]] == [run_id]

@@ -20,3 +20,26 @@ def test_a_profile_is_set_shown_and_deleted(server: Server) -> None:
     assert server.cli("profile", "delete", task_id).stdout == f"{task_id}  default profile\n"
     assert server.json("profile", "show", task_id)["worker"] == {"mode": "inherit"}
     assert "not found" in server.cli("profile", "delete", task_id, exit_code=1).stderr
+
+
+def test_a_run_is_explained(server: Server) -> None:
+    task_id, run_id = server.queue("Explained")
+    server.cli("profile", "set", task_id, "--require", "brush")
+    server.cli("session", "put", "with", "--agent", "painter", "--capability", "brush")
+    server.cli("session", "put", "without", "--agent", "painter")
+    lines = server.cli("explain", run_id).stdout.splitlines()
+
+    assert [line.split() for line in lines if line.startswith("run_queued")] == [
+        ["run_queued", "yes", "queued", "queued"]
+    ]
+    assert [line.split() for line in lines if line.startswith("with ")] == [
+        ["with", "painter", "yes"]
+    ]
+    (without,) = (line for line in lines if line.startswith("without"))
+    assert without.split() == ["without", "painter", "no", "capabilities:", "none"]
+    alone = server.cli("explain", run_id, "--session", "without").stdout
+    assert "capabilities                no      brush" in alone
+
+    answer = server.json("explain", run_id, "--session", "with", "--priority-min", "40")
+    assert [each["eligible"] for each in answer["sessions"]] == [False]
+    assert "not found" in server.cli("explain", "run-none", exit_code=1).stderr

@@ -12,6 +12,7 @@ from domain.registry import SchedulerState
 from projections.queries.inspect import inspect_of_run, inspect_task
 from projections.wire.inspect import Inspect
 from tests.projections.support import Ledger
+from tests.projections.test_claims import needing, require
 
 RUNNING = SchedulerState()
 PAUSED = SchedulerState(paused=True, paused_by="human:ann", paused_at=SECOND, paused_reason="why")
@@ -265,3 +266,24 @@ def test_a_sign_of_life_from_the_future_has_no_age(
     found = look(ledger, ahead)
     assert found.current_run is not None
     assert found.current_run.heartbeat_age_seconds == age
+
+
+def test_a_run_that_is_held_back_cannot_be_claimed_though_there_is_a_session(
+    ledger: Ledger,
+) -> None:
+    queued(ledger)
+    ledger.session("s1")
+    ledger.pause("task")
+    assert (codes(look(ledger, 300)), look(ledger).next_action) == ([], "waiting_for_session")
+
+
+def test_a_session_that_does_not_suit_the_profile_is_not_eligible(ledger: Ledger) -> None:
+    queued(ledger)
+    ledger.session("s1")
+    require(ledger, "task", needing("go"))
+    assert (codes(look(ledger, 300)), look(ledger).next_action) == (
+        ["stranded"],
+        "waiting_for_session",
+    )
+    ledger.session("s2", capabilities=("go",))
+    assert look(ledger).next_action == "claim_available"

@@ -170,3 +170,51 @@ def test_starved_runs_are_counted_on_an_index(ledger: Ledger) -> None:
     plan = ledger.store.plan_of(ledger.store.selects[-1], (1,) * 5)
 
     assert "COVERING INDEX backlog_list" in plan
+
+
+def need_attention(ledger: Ledger, run_id: str) -> None:
+    ledger.run_fact(
+        run_id, e.RunNeedsAttention, "needs_attention", "ready", previous_status="queued"
+    )
+
+
+def in_need(ledger: Ledger, **filters: Any) -> tuple[list[str], int]:
+    page = backlog_page(ledger.store, **filters)
+    return [entry.run.id for entry in page.needs_attention], page.needs_attention_total
+
+
+def test_runs_that_need_attention_stand_beside_the_backlog(ledger: Ledger) -> None:
+    queue(ledger, "1")
+    queue(ledger, "2", workspace="w1", priority="high")
+    queue(ledger, "3", workspace="w2")
+    queue(ledger, "4")
+    assert {"needs_attention", "needs_attention_total"}.isdisjoint(
+        shown(backlog_page(ledger.store))
+    )
+    for name in ("1", "2", "3"):
+        need_attention(ledger, f"run-{name}")
+    ledger.pause("task-1")
+
+    assert listed(ledger) == (["run-4"], 1)
+    assert in_need(ledger) == (["run-2", "run-1", "run-3"], 3)
+    assert in_need(ledger, limit=1) == (["run-2"], 3)
+    assert in_need(ledger, scope="global") == (["run-1"], 1)
+    assert in_need(ledger, scope="workspace") == (["run-2", "run-3"], 2)
+    assert in_need(ledger, workspace_id="w2") == (["run-3"], 1)
+    assert in_need(ledger, scope="global", workspace_id="w2") == ([], 0)
+
+    priority = e.TaskUpdated(changed_fields=("priority",), status="ready", priority="urgent")
+    ledger.emit("task-3", priority)
+    assert in_need(ledger)[0] == ["run-3", "run-2", "run-1"]
+    ledger.run_fact("run-3", e.RunCanceled, "canceled", "canceled")
+    assert in_need(ledger) == (["run-2", "run-1"], 2)
+
+
+@pytest.mark.parametrize("workspace", ["", "w1"])
+def test_runs_that_need_attention_are_read_from_an_index(ledger: Ledger, workspace: str) -> None:
+    backlog_page(ledger.store, workspace_id=workspace)
+    (statement,) = (each for each in ledger.store.selects if "backlog_attention" in each)
+    plan = ledger.store.plan_of(statement, [""] * statement.count("?"))
+
+    assert "backlog_attention_list" in plan
+    assert "TEMP B-TREE" not in plan
