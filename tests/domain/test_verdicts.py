@@ -3,6 +3,7 @@
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from domain.commands import EndReviews, RequestReview, SubmitVerdict
 from domain.errors import (
@@ -27,7 +28,8 @@ from domain.events import (
     TaskStatusChanged,
 )
 from domain.instants import SECOND, rfc3339
-from domain.task.state import Review
+from domain.task.reviews import round_of
+from domain.task.state import Review, TaskState
 from domain.values import SCHEDULER_ACTOR, Actor, Origin
 from domain.world import Policy
 from tests.domain.test_reviews import LATER, review_of, take
@@ -371,3 +373,10 @@ def test_a_sweep_ends_so_many_reviews_the_oldest_deadline_first() -> None:
     ]
     spec = given(*made, *asks).when(EndReviews(limit=2), at=LATER)
     assert [past.run_id for past in spec.recorded[::2]] == ["r2", "r1"]
+
+
+def test_a_retried_run_stays_in_its_round() -> None:
+    state = rounds(given(*REVIEWED), 2).world.state("task:t")
+    assert isinstance(state, TaskState)
+    retried = replace(state.runs["r2"], id="r3", previous_run_id="r2", review_round=0)
+    assert round_of(state.with_run(retried), retried) == 2
