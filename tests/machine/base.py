@@ -11,6 +11,7 @@ from tests.machine.views import (
     attempt,
     check,
     instant,
+    judgement,
     reference,
     summary,
     whole,
@@ -107,10 +108,15 @@ class Comparison:
             assert outcome.run is not None
             check(claim["task"], reference(outcome.run.task))
             body = {"run": claim["run"], "lease": claim["lease"]}
+        if outcome.review:
+            outcome.review.id = outcome.review.id or body["review"]["review_id"]
+            check(body["review"], judgement(outcome.review))
+            body = {"run": body.get("continuation_run", body.get("run"))}
+            assert (body["run"] is None) == (outcome.run is None)
         if "task" in body and outcome.task:
             shown = body["task"]
             check(shown.get("task", shown), whole(outcome.task))
-        if "run" in body:
+        if body.get("run"):
             assert outcome.run is not None
             check(body["run"], whole_run(outcome.run))
         if "lease" in body:
@@ -204,6 +210,11 @@ class Comparison:
             check(shown, whole_run(run))
         events = [each["event_type"] for each in detail["events"]]
         assert len(events) == len(task.sequences)
+        reviews = {each.id: each for each in self.model.reviews() if each.run.task is task}
+        listed = self._get(f"/tasks/{task.id}/reviews")["reviews"]
+        assert {each["review_id"] for each in listed} == reviews.keys()
+        for shown in listed:
+            check(shown, judgement(reviews[shown["review_id"]]))
         if task.runs:
             shown = self._get(f"/task-runs/{task.runs[-1].id}")["run"]
             check(shown["run"], whole_run(task.runs[-1]))

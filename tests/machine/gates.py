@@ -14,7 +14,7 @@ from msgspec import Struct
 from api.app import create_app
 from api.services import Services, build
 from api.settings import Settings
-from domain.commands import ExpireLeases
+from domain.commands import Command, EndReviews, ExpireLeases
 from domain.values import SCHEDULER_ACTOR, SCHEDULER_ORIGIN
 from tests.faults.client import Client
 from tests.faults.embedded import embedded
@@ -113,11 +113,15 @@ class DirectGate:
         return self._loop.run_until_complete(work)
 
     def sweep(self) -> None:
-        """Take back the leases that ran out, as the server does from time to time."""
+        """Look for leases and reviews whose time is over, as the server does by itself."""
         self.now += STEP
-        command = ExpireLeases(limit=100, reason="scheduler_sweep")
-        context = self.services.context(SCHEDULER_ACTOR, SCHEDULER_ORIGIN)
-        self.services.committer.execute(command, context)
+        commands: tuple[Command, ...] = (
+            ExpireLeases(limit=100, reason="scheduler_sweep"),
+            EndReviews(limit=100),
+        )
+        for command in commands:
+            context = self.services.context(SCHEDULER_ACTOR, SCHEDULER_ORIGIN)
+            self.services.committer.execute(command, context)
 
     def close(self) -> Path:
         self.run(self.services.stop())

@@ -5,6 +5,7 @@ from typing import Any
 from hypothesis import strategies as st
 from hypothesis.stateful import precondition, rule
 
+from tests.machine import reviews
 from tests.machine.gates import DirectGate, HttpGate, agent_of
 from tests.machine.rules import (
     IN_WORKSPACE,
@@ -165,6 +166,23 @@ class Machine(TaskRules):
             self.fail(1, session, "broken")
         else:
             self.release(1, session)
+
+    # Reviews.
+
+    @precondition(has_runs)
+    @rule(number=numbers, actor=actors, attempt=reviews.attempts, late=st.booleans())
+    def request_review(self, number: int, actor: str, attempt: int, late: bool) -> None:
+        reviews.request_review(self, number, actor, attempt, late)
+
+    @precondition(reviews.has_reviews)
+    @rule(session=sessions)
+    def take_review(self, session: str) -> None:
+        reviews.take_review(self, session)
+
+    @precondition(reviews.has_reviews)
+    @rule(number=numbers, actor=actors, outcome=reviews.outcomes)
+    def judge(self, number: int, actor: str, outcome: str) -> None:
+        reviews.judge(self, number, actor, outcome)
 
     # The scheduler.
 

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from tests.machine.reviews import Reviews
 from tests.machine.state import (
     ACTIVE,
     MAX_EXPIRIES,
@@ -15,13 +16,12 @@ from tests.machine.state import (
     Run,
     Session,
 )
-from tests.machine.tasks import Tasks
 
 DEFAULT_LEASE = 300
 HELD_BACK = {"blocked", "draft", "canceled"}
 
 
-class Model(Tasks):
+class Model(Reviews):
     """Everything the API is asked to do."""
 
     # What operators do with a given run.
@@ -249,7 +249,7 @@ class Model(Tasks):
     # What the server does by itself.
 
     def sweep(self) -> None:
-        """Take back every lease that ran out."""
+        """Take back every lease that ran out, and end the reviews whose time is over."""
         for run in self.runs():
             if run.status in ACTIVE and run.leased and run.until <= self.now:
                 run.requeue()
@@ -259,6 +259,7 @@ class Model(Tasks):
                     run.status = "needs_attention"
                     self.note("task.run_needs_attention", run.task, run)
                 self.settle(run.task)
+        self.end_reviews()
 
     # The scheduler.
 

@@ -4,6 +4,8 @@ from collections.abc import Callable
 from random import Random
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
+from tests.machine import reviews
+
 if TYPE_CHECKING:
     from tests.machine.machines import Machine
 
@@ -145,6 +147,19 @@ def _patch(machine: "Machine", chance: Random) -> None:
     machine.patch(_number(chance), _fields(chance, 0.3) or {"clear_owner": True})
 
 
+def _review(machine: "Machine", chance: Random) -> None:
+    number, session = _number(chance), chance.choice(_SESSIONS)
+    match chance.randrange(4):
+        case 0 | 1:
+            actor = chance.choice(("", "", "coder.1"))
+            machine.request_review(number, actor, chance.choice((0, 0, 2)), chance.random() < 0.5)
+        case 2:
+            machine.take_review(session)
+        case _:
+            actor = chance.choice(("", session))
+            machine.judge(number, actor, chance.choice(reviews.OUTCOMES))
+
+
 _MOVES: Final[dict[Move, int]] = {
     _create: 4,
     _queue: 8,
@@ -157,6 +172,7 @@ _MOVES: Final[dict[Move, int]] = {
     _relate: 4,
     _hold: 3,
     _end: 1,
+    _review: 6,
     _patch: 3,
 }
 

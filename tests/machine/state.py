@@ -51,6 +51,7 @@ class Run:
     result: Any = None
     expiries: int = 0
     outcome: tuple[str, str] | None = None
+    round: int = 1
 
     def requeue(self) -> None:
         """Give it back to the queue."""
@@ -111,6 +112,27 @@ class Task:
 
 
 @dataclass
+class Review:
+    """The judgement of an ended run, or the wish for it."""
+
+    run: Run
+    attempt: int
+    asked_by: str
+    due: int = 0
+    id: str = ""
+    status: str = "requested"
+    reviewer: str = ""
+    outcome: str = ""
+    judged_by: str = ""
+    continuation: Run | None = None
+
+    @property
+    def is_open(self) -> bool:
+        """Whether a verdict is still to come."""
+        return self.outcome == ""
+
+
+@dataclass
 class Session:
     """An agent session."""
 
@@ -127,6 +149,7 @@ class Outcome:
     task: Task | None = None
     run: Run | None = None
     replayed: bool = False
+    review: Review | None = None
 
 
 class State:
@@ -136,6 +159,7 @@ class State:
         self.tasks: dict[str, Task] = {}
         self.used_ids: set[str] = set()
         self.sessions: dict[str, Session] = {}
+        self.all_reviews: list[Review] = []
         self.slots: dict[tuple[str, str, str], tuple[Run, str]] = {}
         self.workspaces: set[str] = set()
         self.scheduler_paused = False

@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Any
 
-from tests.machine.state import ENDED, OPEN, SECOND, Run, Task
+from tests.machine.state import ENDED, OPEN, SECOND, Review, Run, Task
 
 ANY: Any = object()
 """Stands for a value that is there, whatever it is."""
@@ -102,3 +102,17 @@ def whole_run(run: Run) -> dict[str, Any]:
     """Return what a whole run shows."""
     key = ANY if run.key.startswith("task.auto_enqueue.") else run.key
     return {**attempt(run), "idempotency_key": key, "result": run.result}
+
+
+def judgement(review: Review) -> dict[str, Any]:
+    """Return what a review shows."""
+    return {
+        "review_id": review.id,
+        "task_id": review.run.task.id,
+        "run_id": review.run.id,
+        "status": review.status,
+        "outcome": review.outcome,
+        "review_round": review.run.round,
+        "attempt": review.attempt,
+        "reviewer_session_id": review.reviewer,
+    }

@@ -40,7 +40,7 @@ class _Checker:
         match fact:
             case e.SessionRegistered():
                 self.most[fact.session_id] = fact.concurrency
-            case e.RunEnqueued():
+            case e.RunEnqueued() | e.RunReviewRetryEnqueued():
                 assert past.task_id not in self.open, "the task has an open run"
                 self.open[past.task_id] = run_id
             case e.RunClaimed():
