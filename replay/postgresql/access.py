@@ -12,7 +12,7 @@ import psycopg
 from psycopg import RawCursor
 from psycopg.types.numeric import IntLoader
 
-from replay.errors import ForeignDatabaseError, StoreInUseError, StoreOpenError
+from replay.errors import ForeignDatabaseError, StoreInUseError, StoreOpenError, unavailable
 from replay.postgresql.sessions import (
     CHANNEL,
     LOCK,
@@ -112,8 +112,15 @@ class PostgresAccess:
     def leads(self) -> bool:
         """Whether this process is the one that does what has to be done once.
 
-        Raises ForeignDatabaseError. When the leader's session ends in any way another one leads.
+        When the leader's session ends, in whatever way, another one leads. Raises
+        StoreUnavailableError.
         """
+        try:
+            return self._leads()
+        except ForeignDatabaseError as error:
+            raise unavailable(error) from error
+
+    def _leads(self) -> bool:
         if self._leading is not None and not self._leading.raw.closed:
             try:
                 self._leading.execute("SELECT 1")

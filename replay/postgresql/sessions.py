@@ -1,7 +1,7 @@
 """PostgreSQL sessions: how they are opened, read through and written through."""
 
 from collections.abc import Callable, Iterable, Sequence
-from itertools import count
+from contextlib import suppress
 from typing import Any, Final
 
 import psycopg
@@ -129,18 +129,26 @@ class SnapshotSession(Session):
     def __init__(self, connection: psycopg.Connection[Row]) -> None:
         """Run statements on `connection`."""
         super().__init__(connection)
-        self._names = count()
+        self._cursors: list[RawServerCursor[Row]] = []
 
     def execute(self, statement: str, parameters: Sequence[Any] = ()) -> psycopg.Cursor[Row]:
         """Run a SELECT; raises ForeignDatabaseError."""
         if parameters or not statement.startswith("SELECT"):
             return super().execute(statement, parameters)
-        cursor = RawServerCursor(self.raw, f"c{next(self._names)}")
+        cursor = RawServerCursor(self.raw, f"c{len(self._cursors)}")
         cursor.itersize = _PAGE
+        self._cursors.append(cursor)
         try:
             return cursor.execute(translated(statement).encode())
         except psycopg.Error as error:
             raise fault_of(error) from error
+
+    def close(self) -> None:
+        """Close the connection and what is open on it."""
+        for cursor in self._cursors:
+            with suppress(psycopg.Error):
+                cursor.close()
+        super().close()
 
 
 def value_of(cursor: psycopg.Cursor[Row]) -> Any:

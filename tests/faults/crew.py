@@ -123,8 +123,13 @@ class Writer(threading.Thread):
 class Crew:
     """Several writers at once; use it as a context manager."""
 
-    def __init__(self, port: int, *, size: int, seed: int, pause: float = 0.01) -> None:
-        """Let `size` writers work, each with up to `pause` seconds between two requests."""
+    def __init__(
+        self, port: int, *, size: int, seed: int, pause: float = 0.01, first: int = 0
+    ) -> None:
+        """Let `size` writers work, each with up to `pause` seconds between two requests.
+
+        `first` is the number of the first: no two writers of a store may share one.
+        """
         self.port = port
         self.seed = seed
         self.pause = pause
@@ -132,7 +137,7 @@ class Crew:
         self.broken: list[str] = []
         self.stopping = threading.Event()
         self.abandoned = threading.Event()
-        self._writers = [Writer(self, number) for number in range(size)]
+        self._writers = [Writer(self, first + number) for number in range(size)]
 
     def __enter__(self) -> "Crew":
         for writer in self._writers:

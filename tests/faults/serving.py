@@ -10,17 +10,21 @@ from tests.support.server import Server, free_port, spawn, wait_ready
 class Site:
     """A store and a port; servers come and go."""
 
-    def __init__(self, folder: Path, **settings: object) -> None:
-        """Keep everything in `folder`; `settings` are those of the server."""
+    def __init__(self, folder: Path, *, place: str = "", **settings: object) -> None:
+        """Keep everything in `folder`; `settings` are those of the server.
+
+        Without a `place` the store is a file in the folder.
+        """
         self.store = folder / "ledger.db"
-        self.log = folder / "server.log"
+        self.place = place or f"sqlite:{self.store}"
         self.port = free_port()
+        self.log = folder / f"server-{self.port}.log"
         self._settings = settings
         self._last: Server | None = None
 
     def spawn(self) -> Server:
         """Start a server and do not wait for it."""
-        settings = {"port": self.port, "store": f"sqlite:{self.store}", **self._settings}
+        settings = {"port": self.port, "store": self.place, **self._settings}
         options = [f"--{name.replace('_', '-')}={value}" for name, value in settings.items()]
         command = ["-m", "api.cli", "serve", *options]
         self._last = spawn(command, port=self.port, log=self.log)

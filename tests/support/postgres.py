@@ -138,6 +138,15 @@ class PostgresServer:
                 admin.execute(f'CREATE DATABASE "{name}"'.encode())
         return self.url(name)
 
+    def end_sessions(self, url: str) -> None:
+        """Cut every connection to a database, as a restart of the network does."""
+        name = url.rpartition("/")[2]
+        with psycopg.connect(self.url("postgres"), autocommit=True) as admin:
+            admin.execute(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s",
+                (name,),
+            )
+
     @contextmanager
     def database(self) -> Iterator[str]:
         """Give the URL of a fresh database, which goes afterwards."""
