@@ -1,10 +1,13 @@
 """Execution profiles over HTTP."""
 
+from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import pytest
 
-from tests.api.live import Client, error_of
+from tests.api.live import Client, error_of, serving
+from tests.api.sockets import until
 
 NEVER = "0001-01-01T00:00:00Z"
 INHERITED: dict[str, Any] = {
@@ -147,3 +150,69 @@ def test_a_blank_task_id_is_refused(client: Client) -> None:
     assert error_of(client.get(path), 422).endswith("task id is required")
     assert error_of(client.send("PUT", path, json={}), 400).endswith("task id is required")
     assert error_of(client.send("DELETE", path), 400).endswith("task id is required")
+
+
+def claimed(agent: Client, **body: Any) -> str:
+    """Return the run that a claim gets, empty for none."""
+    answer = agent.post("/api/agent/tasks/claim-next", body)
+    assert answer.status_code in {200, 204}, answer.text
+    return str(answer.json()["claim"]["run"]["id"]) if answer.content else ""
+
+
+def test_runs_go_to_whom_their_profiles_admit(tmp_path: Path) -> None:
+    with serving(tmp_path) as server:
+        client = server.client
+        runs = []
+        for worker in (
+            {"required_capabilities": ["go"]},
+            {"agent_name": "ann"},
+            {"required_capabilities": ["go", "sql"], "allowed_agent_names": ["bob", "cat"]},
+            {},
+        ):
+            task_id = client.create()["id"]
+            client.ok("PUT", f"/api/tasks/{task_id}/execution-profile", {"worker": worker})
+            runs.append(client.enqueue(task_id)["id"])
+
+        assert claimed(client.agent("s1", "dan")) == runs[3]
+        assert claimed(client.agent("s2", "dan")) == ""
+        assert claimed(client.agent("s3", "ann")) == runs[1]
+        bob = client.agent("s4", "bob")
+        assert claimed(bob, required_capabilities=["sql"]) == ""
+        assert claimed(bob, required_capabilities=["go"]) == runs[0]
+        again = client.agent("s5", "bob")
+        assert claimed(again, required_capabilities=["go", "sql"]) == runs[2]
+
+
+def test_a_claim_that_waits_hears_of_a_profile_that_admits_it(tmp_path: Path) -> None:
+    with serving(tmp_path, claim_wait_seconds=20) as server:
+        client = server.client
+        task_id = client.create()["id"]
+        path = f"/api/tasks/{task_id}/execution-profile"
+        client.ok("PUT", path, {"worker": {"agent_name": "ann"}})
+        run_id = client.enqueue(task_id)["id"]
+        agent = client.agent("s1", "bob")
+        found: list[str] = []
+        waiter = Thread(target=lambda: found.append(claimed(agent, wait=True)))
+        waiter.start()
+        until(lambda: len(server.services.claims) == 1)
+        client.ok("DELETE", path)
+        waiter.join(20)
+
+    assert found == [run_id]
+
+
+def test_a_session_with_a_soul_marks_what_it_claims(tmp_path: Path) -> None:
+    with serving(tmp_path) as server:
+        client = server.client
+        session = {"agent_name": "ann", "soul_digest": "sha256:aa", "soul_snapshot_id": "soul-1"}
+        shown = client.ok("PUT", "/api/sessions/s1", session)["session"]
+        assert (shown["soul_digest"], shown["soul_snapshot_id"]) == ("sha256:aa", "soul-1")
+        client.enqueue(client.create()["id"], metadata=[1])
+        run_id = client.enqueue(client.create()["id"], metadata={"a": 1})["id"]
+
+        assert claimed(client.agent("s1", "ann")) == run_id
+        metadata = client.ok("GET", f"/api/task-runs/{run_id}")["run"]["run"]["metadata"]
+    soul = metadata.pop("soul")
+    assert metadata == {"a": 1}
+    assert soul.pop("captured_at")
+    assert soul == {"snapshot_id": "soul-1", "digest": "sha256:aa", "agent_name": "ann"}
