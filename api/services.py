@@ -131,6 +131,9 @@ class Services:
             default_lease_seconds=settings.lease_seconds,
             strict_sessions=settings.strict_sessions,
             allow_agent_force=settings.allow_agent_force,
+            allow_provider_override=settings.allow_provider_override,
+            allow_sandbox_none=settings.allow_sandbox_none,
+            allow_sandbox_ref=settings.allow_sandbox_ref,
         )
         self.ledger = Ledger(environment_of(settings.store))
         self.new_id = new_id or Ids(node=self.ledger.access.node())

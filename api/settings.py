@@ -41,6 +41,9 @@ class Settings(Struct, frozen=True, kw_only=True):
     allowed_hosts: tuple[str, ...] = ()
     strict_sessions: bool = False
     allow_agent_force: bool = True
+    allow_provider_override: bool = True
+    allow_sandbox_none: bool = True
+    allow_sandbox_ref: bool = True
     max_lease_expiries: int = 3
     max_review_rounds: int = 3
     lease_seconds: int = DEFAULT_LEASE_SECONDS

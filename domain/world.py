@@ -147,6 +147,9 @@ class Policy(Struct, frozen=True, kw_only=True):
     default_lease_seconds: int = 300
     strict_sessions: bool = False
     allow_agent_force: bool = True
+    allow_provider_override: bool = True
+    allow_sandbox_none: bool = True
+    allow_sandbox_ref: bool = True
 
 
 class Context(Struct, frozen=True, kw_only=True):

@@ -25,7 +25,7 @@ from domain.profile import (
 )
 from domain.task.state import TaskState
 from domain.values import PAYLOAD_BYTES
-from domain.world import Plan
+from domain.world import Plan, Policy
 
 _PATH = "task_execution_profile"
 _GUIDANCE_BYTES = 8_192
@@ -47,6 +47,7 @@ def set_profile(command: SetProfile, plan: Plan) -> Reply:
     state = plan.require_task(command.task_id)
     _check_unlocked(state)
     profile = _checked(command)
+    _check_policy(profile, plan.policy)
     before = state.task.profile
     created_at = before.created_at if before else plan.now
     plan.emit_task(
@@ -95,6 +96,20 @@ def _checked(command: SetProfile) -> ExecutionProfile:
         message = f"{_PATH} exceeds {PAYLOAD_BYTES} bytes"
         raise PayloadTooLargeError(message)
     return profile
+
+
+def _check_policy(profile: ExecutionProfile, policy: Policy) -> None:
+    """Refuse what the operator of the server has switched off."""
+    for name in ("coordinator", "worker", "review"):
+        section = getattr(profile, name)
+        if (section.provider or section.model) and not policy.allow_provider_override:
+            message = f"{_PATH}.{name} provider/model override is disabled by config"
+            raise ValidationError(message)
+    mode = profile.sandbox.mode
+    allowed = {"none": policy.allow_sandbox_none, "ref": policy.allow_sandbox_ref}
+    if not allowed.get(mode, True):
+        message = f"{_PATH}.sandbox.mode {mode} is disabled by config"
+        raise ValidationError(message)
 
 
 def _section(default: Section, sent: ProfileSection | None, path: str) -> Section:

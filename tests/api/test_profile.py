@@ -216,3 +216,19 @@ def test_a_session_with_a_soul_marks_what_it_claims(tmp_path: Path) -> None:
     assert metadata == {"a": 1}
     assert soul.pop("captured_at")
     assert soul == {"snapshot_id": "soul-1", "digest": "sha256:aa", "agent_name": "ann"}
+
+
+def test_the_operator_may_switch_sandboxes_and_providers_off(tmp_path: Path) -> None:
+    off: Any = dict.fromkeys(
+        ("allow_provider_override", "allow_sandbox_none", "allow_sandbox_ref"), False
+    )
+    with serving(tmp_path, **off) as server:
+        path = path_of(server.client)
+        for sent in (
+            {"worker": {"model": "m"}},
+            {"sandbox": {"mode": "none"}},
+            {"sandbox": {"mode": "ref", "sandbox_ref": "x"}},
+        ):
+            text = error_of(server.client.send("PUT", path, json=sent), 400)
+            assert text.startswith("task: validation failed: task_execution_profile.")
+            assert text.endswith("is disabled by config")

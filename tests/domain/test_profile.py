@@ -25,6 +25,7 @@ from domain.profile import (
     SandboxPolicy,
     WorkerProfile,
 )
+from domain.world import Policy
 from tests.support.spec import NOW, Spec, given
 from tests.support.steps import claim_next, queued, running, session, task
 
@@ -163,6 +164,33 @@ def test_bad_content_is_refused(section: str, members: dict[str, Any], text: str
     spec = given(task("t")).when(sections(**{section: members}))
     spec.then_refused(ValidationError, text)
     assert str(spec.refusal).startswith("task: validation failed: task_execution_profile.")
+
+
+@pytest.mark.parametrize(
+    ("switched_off", "sent", "text"),
+    [
+        (name, {section: {member: "x"}}, f"{section} provider/model override is disabled by config")
+        for name in ("allow_provider_override",)
+        for section in ("coordinator", "worker", "review")
+        for member in ("provider", "model")
+    ]
+    + [
+        ("allow_sandbox_none", {"sandbox": {"mode": "none"}}, "sandbox.mode none is disabled"),
+        (
+            "allow_sandbox_ref",
+            {"sandbox": {"mode": "ref", "sandbox_ref": "x"}},
+            "sandbox.mode ref is disabled by config",
+        ),
+    ],
+)
+def test_what_is_switched_off_is_refused(
+    switched_off: str, sent: dict[str, Any], text: str
+) -> None:
+    spec = given(task("t"))
+    spec.policy = Policy(**{switched_off: False})
+    spec.when(sections(**sent)).then_refused(ValidationError, f"task_execution_profile.{text}")
+    spec.when(sections(worker={"agent_name": "a"}))
+    assert spec.refusal is None
 
 
 def test_a_profile_as_a_whole_has_a_limit() -> None:

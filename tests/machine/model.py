@@ -181,6 +181,7 @@ class Model(Reviews):
             and task.workspace == session.workspace
             and PRIORITIES[task.priority] >= priority_min
             and task.owner in mine
+            and (task.profile or {}).get("agent_name", "") in {"", session.agent}
         )
 
     def leases(self, session_id: str) -> list[Run]:

@@ -36,6 +36,9 @@ fields: dict[str, st.SearchStrategy[Any]] = {
     "auto_enqueue_on_ready": st.booleans(),
     "approval_policy": st.sampled_from(("none", "none", "none", "manual")),
 }
+workers = st.sampled_from(
+    ({}, {"agent_name": "coder"}, {"agent_name": "tester"}, {"agent_name": "ann"}, {"mode": "odd"})
+)
 titles = st.sampled_from(("One", "Two"))
 creations = st.builds(
     lambda body, owner, rare: {**body, **({"owner": owner} if owner else {}), **rare},
@@ -218,6 +221,19 @@ class TaskRules(RuleBasedStateMachine):
         task_id = self.task_id(task)
         path = f"/tasks/{task_id}/cancel"
         self.ask("", lambda: self.model.cancel(task_id), "POST", path, {"reason": "enough"})
+
+    @rule(task=numbers, worker=workers)
+    def set_profile(self, task: int, worker: dict[str, Any]) -> None:
+        task_id = self.task_id(task, lambda each: each.open_run is not None)
+        path = f"/tasks/{task_id}/execution-profile"
+        body = {"worker": worker}
+        self.ask("", lambda: self.model.set_profile(task_id, worker), "PUT", path, body)
+
+    @rule(task=numbers)
+    def delete_profile(self, task: int) -> None:
+        task_id = self.task_id(task, lambda each: each.profile is not None)
+        path = f"/tasks/{task_id}/execution-profile"
+        self.ask("", lambda: self.model.delete_profile(task_id), "DELETE", path)
 
     @rule(task=numbers, reason=st.sampled_from(("wait", "wait", "wait", "")))
     def pause(self, task: int, reason: str) -> None:

@@ -73,6 +73,7 @@ class Task:
     policy: str = "none"
     approval: str = "not_required"
     owner: tuple[str, str] | None = None
+    profile: dict[str, Any] | None = None
     status: str = "ready"
     paused: bool = False
     blockers: list["Task"] = field(default_factory=list)

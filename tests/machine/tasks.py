@@ -3,6 +3,7 @@
 from typing import Any
 
 from tests.machine.state import (
+    ACTIVE,
     ENDED,
     LIMIT,
     TRANSITION,
@@ -65,6 +66,26 @@ class Tasks(State):
         if changed.get("auto"):
             self.queue_by_itself(task)
         return Outcome(200, task)
+
+    def set_profile(self, task_id: str, worker: dict[str, Any]) -> Outcome:
+        """Say which agent shall work on a task."""
+        task = self.task(task_id)
+        _refuse_active(task)
+        if worker.get("mode") == "odd":
+            raise RefusedError(400, f"{VALIDATION}: task_execution_profile.worker.mode")
+        task.profile = worker
+        self.note("task.execution_profile_updated", task)
+        return Outcome(200)
+
+    def delete_profile(self, task_id: str) -> Outcome:
+        """Let any agent work on a task."""
+        task = self.task(task_id)
+        _refuse_active(task)
+        if task.profile is None:
+            raise RefusedError(404, "task: task execution profile not found")
+        task.profile = None
+        self.note("task.execution_profile_deleted", task)
+        return Outcome(204)
 
     def enqueue(self, task_id: str, actor: str, key: str, request: str) -> Outcome:
         """Queue a run, also of a blocked task."""
@@ -269,6 +290,12 @@ def _made(body: dict[str, Any], workspace: str, parent: Task | None) -> Task:
 
 def _owner(owner: dict[str, str] | None) -> tuple[str, str] | None:
     return (owner["kind"], owner["ref"]) if owner else None
+
+
+def _refuse_active(task: Task) -> None:
+    run = task.open_run
+    if run and run.status in ACTIVE:
+        raise RefusedError(409, TRANSITION)
 
 
 def _refuse(task: Task, *statuses: str) -> None:
