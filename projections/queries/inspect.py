@@ -49,6 +49,7 @@ _WARNING: Final = frozenset(
         "run_needs_attention",
         "run_review_blocked",
         "run_review_timeout",
+        "run_review_rounds_exhausted",
     )
 )
 _FAILURE: Final = frozenset(

@@ -66,6 +66,8 @@ WRONG: Final[dict[str, list[Any]]] = {
     "array": [1, "x", True, {}, [1], [None], [[]], [{}]],
     "object": [1, "x", True, [], [{}], {"kind": 1}, {"ref": []}],
 }
+UNREAD: Final = {"idempotency_key", "created_at", "updated_at"}
+"""Members that may hold anything, since nothing is done with them."""
 QUERIES: Final = (
     "x",
     "-1",
@@ -141,6 +143,11 @@ class Operation(Struct, frozen=True, kw_only=True):
     agent: bool
 
     @property
+    def refusal(self) -> int:
+        """The status of a request that is not acceptable."""
+        return 422 if 422 in self.statuses else 400
+
+    @property
     def where(self) -> str:
         """A path with ids in it."""
         known = next((name for start, name in PATHS.items() if self.path.startswith(start)), RUN)
@@ -152,12 +159,24 @@ class Operation(Struct, frozen=True, kw_only=True):
 
     def body(self, **members: Any) -> dict[str, Any]:
         """Return a usable body with some members replaced."""
-        usual = {name: _usual(name, self.members[name]) for name in self.required}
+        # Some need a reason, though only deciding says so.
+        names = {*self.required, "reason"} & self.members.keys()
+        usual = {name: _usual(name, self.members[name]) for name in sorted(names)}
         return {**usual, **members}
 
 
-def _usual(name: str, schema: dict[str, Any]) -> str:
-    return str(schema["enum"][0]) if "enum" in schema else f"a-{name}".replace("_", "-")
+def _usual(name: str, schema: dict[str, Any]) -> Any:
+    if name == "task_id":
+        return TASK
+    text = str(schema["enum"][0]) if "enum" in schema else f"a-{name}".replace("_", "-")
+    if schema.get("type") == "array":
+        return [text]
+    return {} if "$ref" in schema else text
+
+
+def _has_own_outcomes(operation: Operation, value: Any) -> bool:
+    """Whether the items of a list are refused one by one."""
+    return operation.path.endswith("/report") and isinstance(value, list)
 
 
 class Target:
@@ -229,6 +248,11 @@ class Target:
             return schema
         return self.document["components"]["schemas"][schema["$ref"].rpartition("/")[2]]
 
+    def ignores(self, schema: Any, value: Any) -> bool:
+        """Return whether an object has no member that is known."""
+        known = self.resolve(schema).get("properties", {})
+        return isinstance(value, dict) and bool(value) and not value.keys() & known.keys()
+
     def kind(self, schema: Any) -> str:
         """Return the JSON type of a member; empty when it may be anything."""
         kind = self.resolve(schema).get("type", "")
@@ -256,7 +280,7 @@ def test_no_body_makes_an_operation_fail(target: Target) -> None:
             # What stands in a member that the operation does not know is not looked at.
             ignored = name in INSIDE and not INSIDE[name] & set(operation.members)
             usable = name in {"nothing", "blanks"} or not operation.members or ignored
-            assert usable or reply.status in {413, 422}, (operation.path, name, reply)
+            assert usable or reply.status in {413, operation.refusal}, (operation.path, name, reply)
 
 
 def test_a_member_of_a_wrong_type_is_named(target: Target) -> None:
@@ -265,7 +289,9 @@ def test_a_member_of_a_wrong_type_is_named(target: Target) -> None:
             for value in WRONG.get(target.kind(schema), ()):
                 body = json.dumps(operation.body(**{name: value})).encode()
                 reply = target.send(operation, body=body)
-                assert reply.status == 422, (operation.path, name, value, reply)
+                if _has_own_outcomes(operation, value) or target.ignores(schema, value):
+                    continue
+                assert reply.status == operation.refusal, (operation.path, name, value, reply)
                 assert name in reply.json["error"], (operation.path, value, reply)
 
 
@@ -277,8 +303,9 @@ def test_texts_that_are_no_texts_are_refused(target: Target) -> None:
             for text in TEXTS.values():
                 body = json.dumps(operation.body(**{name: "@"})).encode().replace(b'"@"', text)
                 reply = target.send(operation, body=body)
-                # Keys that nothing is compared with are not looked at.
-                assert reply.status >= 400 or name == "idempotency_key", (operation, name, reply)
+                # Items have an outcome of their own.
+                refused = reply.status >= 400 or b'"error"' in reply.body
+                assert refused or name in UNREAD, (operation, name, reply)
 
 
 def test_free_json_may_be_anything_but_broken_deep_or_long(target: Target) -> None:
@@ -292,7 +319,8 @@ def test_free_json_may_be_anything_but_broken_deep_or_long(target: Target) -> No
                 reply = target.send(operation, body=body)
                 assert reply.status != 413, (operation.path, value, reply)
             long = json.dumps(operation.body(**{name: "x" * 70_000})).encode()
-            assert target.send(operation, body=long).status == 413
+            reply = target.send(operation, body=long)
+            assert reply.status == 413 or b"payload too large" in reply.body
 
 
 def test_a_body_over_the_limit_is_refused_whether_its_length_is_told_or_not(
@@ -327,7 +355,7 @@ def test_query_parameters_of_any_content_are_answered_or_refused(target: Target)
                 missing = reply.status == 404
                 fits = kind == "integer" and value == "-1" and schema.get("minimum", 0) < 0
                 if strict and not missing and not fits:
-                    refused = reply.status == 422 and name in reply.json["error"]
+                    refused = reply.status == operation.refusal and name in reply.json["error"]
                     assert refused or value == "2147483648", (operation.path, name, value, reply)
             target.send(operation, f"{operation.where}?{name}=1&{name}=x&{name}=&{name}")
             target.send(operation, f"{operation.where}?{name}")
