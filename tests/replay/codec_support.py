@@ -50,6 +50,8 @@ def values_of(annotation: Any) -> st.SearchStrategy[Any]:
         return st.just(NO_JSON) | JSON_TEXTS
     if hasattr(annotation, "__metadata__") or annotation is int:
         return st.integers(-(2**63), 2**63 - 1)
+    if annotation is float:
+        return st.floats(0, 1)
     if origin is Literal:
         return st.sampled_from(arguments)
     if origin is tuple:
