@@ -4,7 +4,7 @@ The rules of a run hold whoever asks. The others compare the run with the sessio
 task's profile asks of a session is summed up as a `Demand`, which the claim queue sorts runs by.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Final
 
 from msgspec import Struct
@@ -53,6 +53,59 @@ class Demand(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 NO_DEMAND: Final = Demand()
+
+
+class _Check(Struct, frozen=True):
+    """One thing that a demand asks, and how to tell of it."""
+
+    rule: str
+    holds: Callable[[Demand, ClaimQuery], bool]
+    expected: Callable[[Demand], str]
+    found: Callable[[ClaimQuery], str]
+
+
+def _names(names: Iterable[str], nothing: str) -> str:
+    return ", ".join(names) or nothing
+
+
+def _agent(claim: ClaimQuery) -> str:
+    return claim.agent_name
+
+
+_DEMAND_CHECKS: Final = (
+    _Check(
+        "worker_agent",
+        lambda demand, claim: demand.worker_agent in {"", claim.agent_name},
+        lambda demand: demand.worker_agent or _ANYBODY,
+        _agent,
+    ),
+    _Check(
+        "worker_allowed_agents",
+        lambda demand, claim: not demand.worker_agents or claim.agent_name in demand.worker_agents,
+        lambda demand: _names(demand.worker_agents, _ANYBODY),
+        _agent,
+    ),
+    _Check(
+        "participant_allowed_agents",
+        lambda demand, claim: (
+            not demand.participant_agents or claim.agent_name in demand.participant_agents
+        ),
+        lambda demand: _names(demand.participant_agents, _ANYBODY),
+        _agent,
+    ),
+    _Check(
+        "capabilities",
+        lambda demand, claim: claim.offered.issuperset(demand.capabilities),
+        lambda demand: _names(demand.capabilities, "none"),
+        lambda claim: _names(sorted(claim.offered), "none"),
+    ),
+    _Check(
+        "soul",
+        lambda demand, claim: not (demand.soulless and claim.soul),
+        lambda demand: "no soul: the metadata is no object" if demand.soulless else "any",
+        lambda claim: "a soul" if claim.soul else "no soul",
+    ),
+)
 
 
 def claimant(session: SessionState, offered: Iterable[str] = (), least: int = 0) -> ClaimQuery:
@@ -104,31 +157,18 @@ def demand_of(task: Task, run: Run) -> Demand:
 
 def meets(demand: Demand, claim: ClaimQuery) -> bool:
     """Return whether a session is what a run asks for."""
-    return all(rule.passed for rule in demand_rules(demand, claim))
+    return all(check.holds(demand, claim) for check in _DEMAND_CHECKS)
 
 
 def demand_rules(demand: Demand, claim: ClaimQuery) -> Iterator[Rule]:
     """Yield what a run asks of a session, and what the session has to say to it."""
-    agent = claim.agent_name
-    for name, agents in (
-        ("worker_agent", (demand.worker_agent,) if demand.worker_agent else ()),
-        ("worker_allowed_agents", demand.worker_agents),
-        ("participant_allowed_agents", demand.participant_agents),
-    ):
-        passed = not agents or agent in agents
-        yield Rule(rule=name, passed=passed, expected=_names(agents, _ANYBODY), found=agent)
-    yield Rule(
-        rule="capabilities",
-        passed=claim.offered.issuperset(demand.capabilities),
-        expected=_names(demand.capabilities, "none"),
-        found=_names(sorted(claim.offered), "none"),
-    )
-    yield Rule(
-        rule="soul",
-        passed=not (demand.soulless and claim.soul),
-        expected="no soul, because the run's metadata is no object" if demand.soulless else "any",
-        found="a soul" if claim.soul else "no soul",
-    )
+    for check in _DEMAND_CHECKS:
+        yield Rule(
+            rule=check.rule,
+            passed=check.holds(demand, claim),
+            expected=check.expected(demand),
+            found=check.found(claim),
+        )
 
 
 def run_rules(
@@ -206,10 +246,6 @@ def lease_rule(held: int, concurrency: int) -> Rule:
         expected=f"fewer than {concurrency}",
         found=str(held),
     )
-
-
-def _names(names: Iterable[str], nothing: str) -> str:
-    return ", ".join(names) or nothing
 
 
 def _status(task: Task, waits_for: Iterable[str]) -> str:

@@ -111,7 +111,7 @@ def _demanding(reader: Reader, claim: ClaimQuery) -> Iterator[Iterator[Row]]:
                 yield _in_order(reader, queue, owned, firsts)
 
 
-@lru_cache(maxsize=1024)
+@lru_cache(maxsize=4096)
 def _demand(wants: str) -> Demand:
     return msgspec.json.decode(wants, type=Demand)
 

@@ -213,7 +213,7 @@ def test_the_rules_of_a_session_name_what_it_lacks() -> None:
         "worker_allowed_agents": ("ann, bob", "coder"),
         "participant_allowed_agents": ("ann", "coder"),
         "capabilities": ("c, go", "sql"),
-        "soul": ("no soul, because the run's metadata is no object", "a soul"),
+        "soul": ("no soul: the metadata is no object", "a soul"),
     }
     assert not meets(demand_of(picky, run), claim)
 
