@@ -39,6 +39,9 @@ REWINDING: Final = frozenset(
         "getSchedulerBacklog",
         "getTaskInbox",
         "getTaskDashboard",
+        "listTaskReviews",
+        "listTaskRunReviews",
+        "getTaskRunReview",
     }
 )
 """The operations that answer `?as_of=`, by id."""

@@ -21,6 +21,8 @@ OF_ALL = (
     "/api/observe/tasks/dashboard",
     "/api/observe/tasks/dashboard?scope=global&owner_kind=pool",
 )
+ENDS = ("", "/tree", "/runs", "/reviews")
+"""What is read of one task."""
 OF_TIME = ("/api/tasks", "/api/scheduler", "/api/observe/tasks/dashboard")
 """Some whose answers change with the clock alone, and one whose answer does not."""
 _TRIAGE = ("read", "archive", "dismiss")
@@ -53,8 +55,10 @@ class RecordingGate(DirectGate):
         self._head = head
         tasks = self.services.ledger.reader.select("SELECT task_id FROM tasks")
         runs = self.services.ledger.reader.select("SELECT run_id FROM runs")
-        paths = [f"/api/tasks/{id_}{end}" for (id_,) in tasks for end in ("", "/tree", "/runs")]
-        paths += [f"/api/task-runs/{id_}" for (id_,) in runs]
+        paths = [f"/api/tasks/{id_}{end}" for (id_,) in tasks for end in ENDS]
+        paths += [f"/api/task-runs/{id_}{end}" for (id_,) in runs for end in ("", "/reviews")]
+        reviews = self.services.ledger.reader.select("SELECT review_id FROM reviews")
+        paths += [f"/api/task-reviews/{id_}" for (id_,) in reviews]
         self._keep(str(head), (*OF_ALL, *paths))
 
     def _keep(self, as_of: str, paths: tuple[str, ...]) -> None:
