@@ -1,7 +1,5 @@
 """What only the holder of a lease may do, and how leases run out (task API, leases)."""
 
-import hashlib
-
 from domain import fields
 from domain.commands import (
     CompleteLease,
@@ -22,9 +20,9 @@ from domain.events import (
 from domain.instants import SECOND
 from domain.recorded import Recorded
 from domain.task.cascade import settle, status_with
-from domain.task.outcomes import end_badly, end_well
+from domain.task.outcomes import end_badly, end_well, outcome_hash
 from domain.task.state import Run, TaskState
-from domain.values import PAYLOAD_BYTES, Json
+from domain.values import PAYLOAD_BYTES
 from domain.world import Plan
 
 _ALL_LEASES = 1_000_000
@@ -102,11 +100,6 @@ def _held_or_repeated(
         return Reply(task_id=before[0].id, run_id=command.run_id, replayed=True)
 
 
-def _hash(kind: str, error: str, body: Json) -> str:
-    parts = (kind.encode(), error.encode(), bytes(body))
-    return hashlib.sha256(b"\0".join(parts)).hexdigest()[:32]
-
-
 def heartbeat(command: Heartbeat, plan: Plan) -> Reply:
     """Let the lease run from now on; it may become shorter by that."""
     seconds = fields.lease_seconds(command.lease_seconds, plan.policy.default_lease_seconds)
@@ -128,7 +121,7 @@ def heartbeat(command: Heartbeat, plan: Plan) -> Reply:
 def complete_lease(command: CompleteLease, plan: Plan) -> Reply:
     """End the leased run well; repeating it with the same result gives the first answer."""
     result = fields.json(command.result, "complete_run.result", PAYLOAD_BYTES, secret_free=True)
-    outcome = _hash("completed", "", result)
+    outcome = outcome_hash("completed", "", result)
     held = _held_or_repeated(command, plan, outcome)
     if isinstance(held, Reply):
         return held
@@ -140,7 +133,7 @@ def fail_lease(command: FailLease, plan: Plan) -> Reply:
     """End the leased run badly; repeating it with the same error gives the first answer."""
     error = fields.required(command.error, "fail_run.error")
     metadata = fields.json(command.metadata, "fail_run.metadata", PAYLOAD_BYTES, secret_free=True)
-    outcome = _hash("failed", error, metadata)
+    outcome = outcome_hash("failed", error, metadata)
     held = _held_or_repeated(command, plan, outcome)
     if isinstance(held, Reply):
         return held

@@ -1,11 +1,19 @@
 """How runs end, whoever ends them: the event, the task's status and what follows from both."""
 
+import hashlib
+
 from domain.commands import Reply
 from domain.events import RunCompleted, RunFailed
 from domain.task.cascade import settle, status_with
 from domain.task.state import Run, TaskState
 from domain.values import Json
 from domain.world import Plan
+
+
+def outcome_hash(*parts: str | Json) -> str:
+    """Return what tells the same report about a run from any other."""
+    said = (part.encode() if isinstance(part, str) else bytes(part) for part in parts)
+    return hashlib.sha256(b"\0".join(said)).hexdigest()[:32]
 
 
 def end_well(

@@ -29,7 +29,7 @@ from domain.events import (
 from domain.task.cascade import settle, status_with
 from domain.task.channels import stale_channel
 from domain.task.execution import require_key
-from domain.task.outcomes import end_badly, end_well
+from domain.task.outcomes import end_badly, end_well, outcome_hash
 from domain.task.state import Run, TaskState
 from domain.values import ID_BYTES, PAYLOAD_BYTES
 from domain.world import Plan
@@ -177,24 +177,36 @@ def attach_session(command: AttachSession, plan: Plan) -> Reply:
 
 
 def complete_run(command: CompleteRun, plan: Plan) -> Reply:
-    """End a running run well; one under a lease needs its holder."""
+    """End a running run well; one under a lease needs its holder.
+
+    Who has ended it so may say it again and gets the first answer (added).
+    """
     result = fields.json(command.result, "complete_run.result", PAYLOAD_BYTES, secret_free=True)
     state, run = plan.require_run(command.run_id)
     _check_unfenced(run, "completion")
+    outcome = outcome_hash("completed", "", result, plan.context.actor.label)
+    if run.outcome_hash == outcome:
+        return Reply(task_id=state.id, run_id=run.id, replayed=True)
     if run.status != "running":
         raise cannot_transition(run, "completed")
-    return end_well(plan, state, run, result)
+    return end_well(plan, state, run, result, request_hash=outcome)
 
 
 def fail_run(command: FailRun, plan: Plan) -> Reply:
-    """End a starting or running run badly; one under a lease needs its holder."""
+    """End a starting or running run badly; one under a lease needs its holder.
+
+    Who has ended it so may say it again and gets the first answer (added).
+    """
     error = fields.required(command.error, "fail_run.error")
     metadata = fields.json(command.metadata, "fail_run.metadata", PAYLOAD_BYTES, secret_free=True)
     state, run = plan.require_run(command.run_id)
     _check_unfenced(run, "failure")
+    outcome = outcome_hash("failed", error, metadata, plan.context.actor.label)
+    if run.outcome_hash == outcome:
+        return Reply(task_id=state.id, run_id=run.id, replayed=True)
     if run.status not in {"starting", "running"}:
         raise cannot_transition(run, "failed")
-    return end_badly(plan, state, run, error, metadata)
+    return end_badly(plan, state, run, error, metadata, request_hash=outcome)
 
 
 def cancel_run(command: CancelRun, plan: Plan) -> Reply:

@@ -31,7 +31,11 @@ def test_an_operator_takes_a_run_through_its_life(client: Client) -> None:
     assert detail["summary"]["last_event_type"] == "task.run_completed"
     assert detail["session"]["session_id"] == "sess-mine"
     assert client.ok("GET", f"/api/tasks/{task['id']}")["task"]["task"]["status"] == "completed"
+    again = client.post(f"{path}/complete", {"result": {"n": 1}})
+    assert (again.status_code, again.headers["idempotent-replayed"]) == (200, "true")
+    assert again.json()["run"]["result"] == {"n": 1}
     assert client.post(f"{path}/complete").status_code == 409
+    assert client.post(f"{path}/fail", {"error": "late"}).status_code == 409
 
 
 def test_a_run_is_failed_canceled_and_bound_to_a_session(client: Client) -> None:
@@ -45,6 +49,9 @@ def test_a_run_is_failed_canceled_and_bound_to_a_session(client: Client) -> None
     assert client.post(f"{path}/attach-session", {"session_id": "attached"}).status_code == 409
     failed = client.ok("POST", f"{path}/fail", {"error": "broken", "metadata": {"why": 1}})
     assert failed["run"]["error"] == "broken"
+    again = client.post(f"{path}/fail", {"error": "broken", "metadata": {"why": 1}})
+    assert (again.status_code, again.headers["idempotent-replayed"]) == (200, "true")
+    assert client.post(f"{path}/fail", {"error": "broken"}).status_code == 409
     assert client.post(f"{path}/cancel").status_code == 409
 
 

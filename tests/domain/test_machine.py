@@ -228,6 +228,11 @@ class TasksAndLeases(RuleBasedStateMachine):
             "cancel": c.CancelRun(run_id=run.id),
         }[move]
         ending = move in {"complete", "fail"}
+        if ending and run.outcome == ("by hand", move):
+            self.send(command)
+            self.spec.then_nothing()
+            self.spec.then_reply(task_id=wanted.id, run_id=run.id, replayed=True)
+            return
         refused: type[DomainError] | None = None
         if ending and run.leased:
             refused = errors.InvalidClaimTokenError
@@ -236,6 +241,7 @@ class TasksAndLeases(RuleBasedStateMachine):
         self.send(command, refused=refused)
         if refused is None:
             run.session = self.spec.world.run(run.id).session_id
+            run.outcome = ("by hand", move) if ending else run.outcome
             self.end(wanted, run, target)
             wanted.canceled |= self.model.status(wanted.id) == "canceled"
 

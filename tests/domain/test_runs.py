@@ -22,6 +22,7 @@ from domain.events import (
     RunFailed,
 )
 from domain.instants import SECOND
+from domain.task.outcomes import outcome_hash
 from domain.values import NO_JSON, Actor, Origin
 from domain.world import Policy
 from tests.domain.runs import ATTACH, CANCEL, CLAIM, COMPLETE, FAIL, PASTS, START, in_status
@@ -74,6 +75,9 @@ ATTACH_REFUSED: dict[str, type[errors.DomainError]] = {
 def test_the_transition_table(move: str, status: str) -> None:
     command, allowed = MOVES[move]
     spec = in_status(status).when(command)
+    if TARGET.get(move) == status in {"completed", "failed"}:
+        spec.then_nothing().then_reply(task_id="t1", run_id="r1", replayed=True)
+        return
     if status in allowed:
         spec.then_run("r1", status=allowed[status]).then_reply(task_id="t1", run_id="r1")
         return
@@ -174,7 +178,12 @@ def test_complete_keeps_the_result() -> None:
     spec = in_status("running").when(
         CompleteRun(run_id="r1", result=json(' {"ok": true} ')), at=NOW + SECOND
     )
-    ended = RunCompleted(status="completed", task_status="completed", result=json('{"ok":true}'))
+    ended = RunCompleted(
+        status="completed",
+        task_status="completed",
+        result=json('{"ok":true}'),
+        request_hash=outcome_hash("completed", "", json('{"ok":true}'), "human:local-user"),
+    )
     spec.then(on("t1", ended, "r1")).then_reply(task_id="t1", run_id="r1")
     spec.then_run("r1", status="completed", ended_at=NOW + SECOND, error="", started_at=NOW)
     spec.then_task("t1", status="completed", closed_at=NOW + SECOND, current_run_id="")
@@ -185,11 +194,39 @@ def test_fail_keeps_the_error_and_metadata_only_in_the_fact() -> None:
         FailRun(run_id="r1", error=" broken ", metadata=json('{"a": 1}')), at=NOW + SECOND
     )
     ended = RunFailed(
-        status="failed", task_status="ready", error="broken", metadata=json('{"a":1}')
+        status="failed",
+        task_status="ready",
+        error="broken",
+        metadata=json('{"a":1}'),
+        request_hash=outcome_hash("failed", "broken", json('{"a":1}'), "human:local-user"),
     )
     spec.then(on("t1", ended, "r1")).then_reply(task_id="t1", run_id="r1")
     spec.then_run("r1", error="broken", result=NO_JSON, metadata=NO_JSON, ended_at=NOW + SECOND)
     spec.then_task("t1", status="ready", closed_at=0)
+
+
+@pytest.mark.parametrize(
+    ("first", "again", "other"),
+    [
+        (
+            CompleteRun(run_id="r1", result=json('{"n": 1}')),
+            CompleteRun(run_id="r1", result=json('{"n":1}')),
+            CompleteRun(run_id="r1", result=json('{"n":2}')),
+        ),
+        (
+            FailRun(run_id="r1", error="broken", metadata=json("1")),
+            FailRun(run_id="r1", error=" broken ", metadata=json(" 1 ")),
+            FailRun(run_id="r1", error="broken"),
+        ),
+        (CompleteRun(run_id="r1"), CompleteRun(run_id="r1", result=json("null")), FAIL),
+        (FAIL, FAIL, CompleteRun(run_id="r1")),
+    ],
+)
+def test_who_ended_a_run_may_say_it_again(first: Command, again: Command, other: Command) -> None:
+    spec = in_status("running").given(first).when(again, at=NOW + SECOND)
+    spec.then_nothing().then_reply(task_id="t1", run_id="r1", replayed=True)
+    spec.when(other).then_refused(TRANSITION, "cannot transition from")
+    spec.when(again, actor=Actor("human", "ann")).then_refused(TRANSITION, "cannot transition")
 
 
 @pytest.mark.parametrize(

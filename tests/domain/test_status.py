@@ -305,7 +305,8 @@ def test_a_cascade_reaches_each_dependent_once_and_goes_no_further() -> None:
     moved = TaskStatusChanged(
         previous_status="blocked", status="ready", cause_event_id=cause, cause_task_id="t1"
     )
-    ended = RunCompleted(status="completed", task_status="completed")
+    ended = spec.facts[0]
+    assert isinstance(ended, RunCompleted)
     spec.then(on("t1", ended, "r1"), on("t2", moved), on("t3", moved))
     assert [past.causation_id for past in spec.recorded] == ["", cause, cause]
     spec.then_task("t2", latest_event_seq=spec.recorded[1].sequence)

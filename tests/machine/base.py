@@ -119,11 +119,24 @@ class Comparison:
         if body.get("run"):
             assert outcome.run is not None
             check(body["run"], whole_run(outcome.run))
+        if "previous_run" in body:
+            assert outcome.previous is not None
+            check(body["previous_run"], whole_run(outcome.previous))
+        if outcome.rows is not None:
+            self._check_rows(body["results"], outcome.rows)
         if "lease" in body:
             assert outcome.run is not None
             names = {"status", "session_id", "claimed_by", "claim_token_hash", "lease_until"}
             wanted = {name: v for name, v in attempt(outcome.run).items() if name in names}
             check(body["lease"], {"run_id": outcome.run.id, **wanted})
+
+    def _check_rows(self, shown: list[Any], rows: list[tuple[str, Run | RefusedError]]) -> None:
+        for row, (run_id, expected) in zip(shown, rows, strict=True):
+            assert (row["run_id"], row["ok"]) == (run_id, isinstance(expected, Run))
+            if isinstance(expected, Run):
+                check(row["run"], whole_run(expected))
+            else:
+                assert row["error"]["error"].startswith(expected.text)
 
     # Everything that can be read.
 

@@ -7,12 +7,11 @@ from hypothesis.stateful import precondition, rule
 
 from tests.machine import reviews
 from tests.machine.gates import DirectGate, HttpGate, agent_of
+from tests.machine.hand_rules import HandRules, has_runs
 from tests.machine.rules import (
     IN_WORKSPACE,
     SESSIONS,
     UNKNOWN,
-    UNKNOWN_NUMBER,
-    TaskRules,
     actors,
     keys,
     numbers,
@@ -27,26 +26,13 @@ results = st.sampled_from((None, 1, "done", {"answer": [42]}))
 errors = st.sampled_from(("broken", "broken", "worse", " "))
 
 
-def has_runs(machine: "Machine") -> bool:
-    """Whether there is any run."""
-    return bool(machine.model.runs())
-
-
 def has_claims(machine: "Machine") -> bool:
     """Whether a session ever had a run."""
     return any(run.session for run in machine.model.runs())
 
 
-class Machine(TaskRules):
+class Machine(HandRules):
     """Tasks, runs, leases and the scheduler."""
-
-    def run_id(self, number: int, *statuses: str) -> str:
-        """Return the id of a run, mostly of one in these statuses."""
-        runs = self.model.runs()
-        fitting = [run for run in runs if run.status in statuses] if number % 8 else []
-        found = fitting or runs
-        known = found and number < UNKNOWN_NUMBER
-        return found[number // 8 % len(found)].id if known else "run-unknown"
 
     def held(self, number: int, session: str) -> str:
         """Return the id of a run, mostly of one the session holds or held."""

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from tests.machine.by_hand import ByHand
 from tests.machine.reviews import Reviews
 from tests.machine.state import (
     ACTIVE,
@@ -18,10 +19,11 @@ from tests.machine.state import (
 )
 
 DEFAULT_LEASE = 300
+ATTENTION = "lease expired {} times; the run is no longer handed out"
 HELD_BACK = {"blocked", "draft", "canceled"}
 
 
-class Model(Reviews):
+class Model(Reviews, ByHand):
     """Everything the API is asked to do."""
 
     # What operators do with a given run.
@@ -77,7 +79,11 @@ class Model(Reviews):
     def complete_run(self, run_id: str, result: Any) -> Outcome:
         """End a running run well."""
         run = self._unfenced(run_id)
+        outcome = ("completed by hand", repr(result))
+        if run.outcome == outcome:
+            return Outcome(200, run.task, run, replayed=True)
         self._check_status(run, {"running"}, "completed")
+        run.outcome = outcome
         return self._complete(run, result)
 
     def fail_run(self, run_id: str, error: str) -> Outcome:
@@ -85,7 +91,11 @@ class Model(Reviews):
         if not error.strip():
             raise RefusedError(422, f"{VALIDATION}: fail_run.error is required")
         run = self._unfenced(run_id)
+        outcome = ("failed by hand", error)
+        if run.outcome == outcome:
+            return Outcome(200, run.task, run, replayed=True)
         self._check_status(run, {"starting", "running"}, "failed")
+        run.outcome = outcome
         return self._fail(run, error)
 
     def cancel_run(self, run_id: str) -> Outcome:
@@ -258,6 +268,7 @@ class Model(Reviews):
                 self.note("task.run_lease_expired", run.task, run)
                 if run.expiries >= MAX_EXPIRIES:
                     run.status = "needs_attention"
+                    run.error = ATTENTION.format(run.expiries)
                     self.note("task.run_needs_attention", run.task, run)
                 self.settle(run.task)
         self.end_reviews()

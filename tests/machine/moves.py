@@ -128,13 +128,29 @@ def _hold(machine: "Machine", chance: Random) -> None:
     number = _number(chance)
     match chance.randrange(8):
         case 0 | 1:
-            machine.pause(number, chance.choice(("wait", "")))
+            machine.pause(number, chance.choice(("wait", "")), chance.choice(("", "coder.1")))
         case 2 | 3 | 4:
-            machine.resume(number)
+            machine.resume(number, chance.choice(("", "coder.1")))
         case 5:
             machine.reject(number)
         case _:
             machine.control(number)
+
+
+def _take_in_hand(machine: "Machine", chance: Random) -> None:
+    number, actor = _number(chance), chance.choice(("", "", "", "coder.1"))
+    reason = chance.choice(("stuck", "stuck", ""))
+    match chance.randrange(6):
+        case 0:
+            machine.force_release(number, actor)
+        case 1:
+            machine.force_fail(number, reason, actor)
+        case 2:
+            machine.bulk([_number(chance) for _ in range(3)], chance.random() < 0.5, actor)
+        case 3:
+            machine.recover(number, reason, chance.random() < 0.5, actor)
+        case _:
+            machine.retry(number, actor)
 
 
 def _end(machine: "Machine", chance: Random) -> None:
@@ -171,6 +187,7 @@ _MOVES: Final[dict[Move, int]] = {
     _report: 4,
     _relate: 4,
     _hold: 3,
+    _take_in_hand: 3,
     _end: 1,
     _review: 6,
     _patch: 3,

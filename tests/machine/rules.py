@@ -235,16 +235,17 @@ class TaskRules(RuleBasedStateMachine):
         path = f"/tasks/{task_id}/execution-profile"
         self.ask("", lambda: self.model.delete_profile(task_id), "DELETE", path)
 
-    @rule(task=numbers, reason=st.sampled_from(("wait", "wait", "wait", "")))
-    def pause(self, task: int, reason: str) -> None:
-        task_id = self.task_id(task)
+    @rule(task=numbers, reason=st.sampled_from(("wait", "wait", "wait", "")), actor=actors)
+    def pause(self, task: int, reason: str, actor: str = "") -> None:
+        task_id, who = self.task_id(task), actor or "human"
         path, body = f"/tasks/{task_id}/pause", {"reason": reason}
-        self.ask("", lambda: self.model.pause(task_id, reason), "POST", path, body)
+        self.ask(actor, lambda: self.model.pause(task_id, reason, who), "POST", path, body)
 
-    @rule(task=numbers)
-    def resume(self, task: int) -> None:
-        task_id = self.task_id(task, lambda each: each.paused)
-        self.ask("", lambda: self.model.resume(task_id), "POST", f"/tasks/{task_id}/resume")
+    @rule(task=numbers, actor=actors)
+    def resume(self, task: int, actor: str = "") -> None:
+        task_id, who = self.task_id(task, lambda each: each.paused), actor or "human"
+        path = f"/tasks/{task_id}/resume"
+        self.ask(actor, lambda: self.model.resume(task_id, who), "POST", path)
 
     @precondition(lambda self: self.steps % 3 == 0)
     @rule(task=numbers)

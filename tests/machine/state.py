@@ -52,11 +52,13 @@ class Run:
     expiries: int = 0
     outcome: tuple[str, str] | None = None
     round: int = 1
+    previous: "Run | None" = None
+    failure_kind: str = ""
 
     def requeue(self) -> None:
         """Give it back to the queue."""
         self.status, self.claimed_by, self.session = "queued", None, ""
-        self.leased, self.until, self.started = False, 0, False
+        self.leased, self.until, self.started, self.error = False, 0, False, ""
 
 
 @dataclass
@@ -151,6 +153,8 @@ class Outcome:
     run: Run | None = None
     replayed: bool = False
     review: Review | None = None
+    previous: Run | None = None
+    rows: "list[tuple[str, Run | RefusedError]] | None" = None
 
 
 class State:
@@ -164,6 +168,7 @@ class State:
         self.slots: dict[tuple[str, str, str], tuple[Run, str]] = {}
         self.workspaces: set[str] = set()
         self.scheduler_paused = False
+        self.forced: list[tuple[str, str, int]] = []
         self.now = 0
         self.events: list[tuple[str, str, Run | None]] = []
         """What the request at hand records: type, task id, run."""

@@ -6,13 +6,18 @@ from tests.machine.state import (
     ACTIVE,
     ENDED,
     LIMIT,
+    SECOND,
     TRANSITION,
     VALIDATION,
     Outcome,
     RefusedError,
+    Run,
     State,
     Task,
 )
+
+FORCE_LIMIT = 10
+FORCE_WINDOW = 60 * SECOND
 
 
 class Tasks(State):
@@ -128,7 +133,7 @@ class Tasks(State):
             return replay
         self._check_pending(task)
         if not task.open_run:
-            self._check_room(task)
+            self.check_room(task)
         task.approval = "approved"
         self.note("task.approved", task)
         self.settle(task)
@@ -164,7 +169,8 @@ class Tasks(State):
             raise RefusedError(409, "task: conflict")
         return Outcome(201, task, run, replayed=True)
 
-    def _check_room(self, task: Task) -> None:
+    def check_room(self, task: Task) -> None:
+        """Refuse a further run where there may be none now."""
         _refuse(task, "draft", "canceled")
         if task.open_run:
             raise RefusedError(409, f'{TRANSITION}: task "{task.id}" has open run')
@@ -172,7 +178,7 @@ class Tasks(State):
             raise RefusedError(409, f'{TRANSITION}: task "{task.id}" exhausted max_attempts')
 
     def _enqueue(self, task: Task, action: str, actor: str, key: str, request: str) -> Outcome:
-        self._check_room(task)
+        self.check_room(task)
         key = key or f"task.{action}.{task.id}" * (action != "enqueue")
         run = self.queue(task, key)
         if key:
@@ -198,22 +204,39 @@ class Tasks(State):
         self.note("task.canceled", task)
         self.settle(task, "canceled")
 
-    def pause(self, task_id: str, reason: str) -> Outcome:
+    def check_rate(self, task: Task, actor: str) -> None:
+        """Refuse an agent that did too much by hand to a task."""
+        lately = [
+            at
+            for who, task_id, at in self.forced
+            if (who, task_id) == (actor, task.id) and self.now - at < FORCE_WINDOW
+        ]
+        if actor != "human" and len(lately) >= FORCE_LIMIT:
+            raise RefusedError(429, "Force operation rate limited")
+
+    def note_by_hand(self, kind: str, task: Task, actor: str, run: Run | None = None) -> None:
+        """Note an event of what somebody did by hand."""
+        self.note(kind, task, run)
+        self.forced.append((actor, task.id, self.now))
+
+    def pause(self, task_id: str, reason: str, actor: str) -> Outcome:
         """Stop claiming for a task and all below it."""
         if not reason.strip():
             raise RefusedError(422, "Reason required")
         task = self.task(task_id)
+        self.check_rate(task, actor)
         if task.status in ENDED:
             raise RefusedError(409, "Task already terminal")
         task.paused = True
-        self.note("task.paused", task)
+        self.note_by_hand("task.paused", task, actor)
         return Outcome(200, task)
 
-    def resume(self, task_id: str) -> Outcome:
+    def resume(self, task_id: str, actor: str) -> Outcome:
         """End a task's own pause."""
         task = self.task(task_id)
+        self.check_rate(task, actor)
         was, task.paused = task.paused, False
-        self.note("task.resumed", task)
+        self.note_by_hand("task.resumed", task, actor)
         if was:
             for each in [task, *task.below()]:
                 self.queue_by_itself(each)

@@ -85,6 +85,8 @@ def attempt(run: Run) -> dict[str, Any]:
         "task_id": run.task.id,
         "status": run.status,
         "attempt": run.attempt,
+        "previous_run_id": run.previous.id if run.previous else "",
+        "failure_kind": run.failure_kind,
         "claimed_by": pair(run.claimed_by),
         "session_id": run.session,
         "claim_token_hash": ANY if run.leased else "",
