@@ -140,17 +140,17 @@ def _hold(machine: "Machine", chance: Random) -> None:
 def _take_in_hand(machine: "Machine", chance: Random) -> None:
     number, actor = _number(chance), chance.choice(("", "", "", "coder.1"))
     reason = chance.choice(("stuck", "stuck", ""))
-    match chance.randrange(6):
-        case 0:
-            machine.force_release(number, actor)
-        case 1:
-            machine.force_fail(number, reason, actor)
-        case 2:
-            machine.bulk([_number(chance) for _ in range(3)], chance.random() < 0.5, actor)
-        case 3:
-            machine.recover(number, reason, chance.random() < 0.5, actor)
-        case _:
-            machine.retry(number, actor)
+    there = {run.status for run in machine.model.runs()}
+    if "needs_attention" in there and chance.random() < 0.6:
+        machine.recover(number, reason, chance.random() < 0.5, actor)
+    elif "failed" in there and chance.random() < 0.6:
+        machine.retry(number, actor)
+    elif "claimed" in there and chance.random() < 0.6:
+        machine.force_release(number, actor)
+    elif chance.random() < 0.5:
+        machine.force_fail(number, reason, actor)
+    else:
+        machine.bulk([_number(chance) for _ in range(3)], chance.random() < 0.5, actor)
 
 
 def _end(machine: "Machine", chance: Random) -> None:
@@ -187,7 +187,7 @@ _MOVES: Final[dict[Move, int]] = {
     _report: 4,
     _relate: 4,
     _hold: 3,
-    _take_in_hand: 3,
+    _take_in_hand: 4,
     _end: 1,
     _review: 6,
     _patch: 3,
