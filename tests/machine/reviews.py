@@ -93,7 +93,7 @@ class Reviews(Tasks):
         run, task = review.run, review.run.task
         last = run.round >= MAX_ROUNDS
         if outcome == "rejected" and not last:
-            self._check_room(task)
+            self.check_room(task)
         review.status, review.outcome, review.judged_by = "recorded", outcome, actor
         self.note("task.run_review_recorded", task, run)
         self.note(f"task.run_review_{outcome}", task, run)
