@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from enum import IntEnum
 from typing import Final
 
 _ONE_RUN: Final = frozenset(
@@ -25,15 +26,34 @@ _MANY_RUNS: Final = frozenset(
 _EVERYWHERE: Final = frozenset({"scheduler.resumed", "task.resumed"})
 
 
+class Wake(IntEnum):
+    """For how much a waiter is woken."""
+
+    NOTHING = 0
+    ONE_RUN = 1
+    MANY_RUNS = 2
+
+
 class Waiter:
     """One claim that waits. `woken` is set when there may be something to claim."""
 
-    __slots__ = ("many", "woken")
+    __slots__ = ("tried", "wake", "woken")
 
     def __init__(self) -> None:
         """Start asleep."""
         self.woken = asyncio.Event()
-        self.many = False
+        self.wake = Wake.NOTHING
+        self.tried = Wake.NOTHING
+
+    def call(self, wake: Wake) -> None:
+        """Wake the waiter."""
+        self.wake = max(self.wake, wake)
+        self.woken.set()
+
+    def begin(self) -> None:
+        """Note that the waiter tries now; what comes from here on needs another try."""
+        self.tried, self.wake = self.wake, Wake.NOTHING
+        self.woken.clear()
 
 
 class ClaimQueue:
@@ -59,8 +79,7 @@ class ClaimQueue:
         try:
             yield waiter
         finally:
-            if waiter.woken.is_set():
-                self.pass_on(workspace_id, waiter)
+            self._pass_on(workspace_id, waiter, max(waiter.tried, waiter.wake))
             queue = self._waiting[workspace_id]
             del queue[waiter]
             if not queue:
@@ -68,18 +87,22 @@ class ClaimQueue:
 
     def settled(self, waiter: Waiter) -> None:
         """Note that a waiter got what it was woken for."""
-        if not waiter.many:
-            waiter.woken.clear()
+        if waiter.tried is Wake.ONE_RUN:
+            waiter.tried = Wake.NOTHING
 
-    def pass_on(self, workspace_id: str, waiter: Waiter) -> None:
-        """Let the next sleeping waiter behind this one try."""
-        waiter.woken.clear()
+    def missed(self, workspace_id: str, waiter: Waiter) -> None:
+        """Let the next sleeping waiter behind this one try, which got nothing."""
+        wake, waiter.tried = waiter.tried, Wake.NOTHING
+        self._pass_on(workspace_id, waiter, wake)
+
+    def _pass_on(self, workspace_id: str, waiter: Waiter, wake: Wake) -> None:
+        if wake is Wake.NOTHING:
+            return
         queue = iter(self._waiting[workspace_id])
         for other in queue:
             if other is waiter:
                 break
-        self._wake(queue, 1, many=waiter.many)
-        waiter.many = False
+        self._wake(queue, 1, wake)
 
     def notice(self, events: Iterable[tuple[str, str]]) -> None:
         """Wake whom these (type, workspace id) events may concern."""
@@ -95,20 +118,19 @@ class ClaimQueue:
             elif kind in _EVERYWHERE:
                 many.update(self._waiting)
         for workspace_id in many:
-            self._wake(self._waiting.get(workspace_id, ()), 1, many=True)
+            self._wake(self._waiting.get(workspace_id, ()), 1, Wake.MANY_RUNS)
         for workspace_id, count in runs.items():
-            self._wake(self._waiting.get(workspace_id, ()), count, many=False)
+            self._wake(self._waiting.get(workspace_id, ()), count, Wake.ONE_RUN)
 
     def wake_all(self) -> None:
         """Let everybody try, one after the other: what happened is not known in detail."""
         for queue in self._waiting.values():
-            self._wake(queue, 1, many=True)
+            self._wake(queue, 1, Wake.MANY_RUNS)
 
-    def _wake(self, queue: Iterable[Waiter], count: int, *, many: bool) -> None:
+    def _wake(self, queue: Iterable[Waiter], count: int, wake: Wake) -> None:
         for waiter in queue:
             if count and not waiter.woken.is_set():
-                waiter.many = many
-                waiter.woken.set()
+                waiter.call(wake)
                 count -= 1
 
 

@@ -93,12 +93,12 @@ async def _claim_waiting(call: Call, command: c.Claim) -> Outcome | None:
     try:
         with claims.waiter(workspace_id) as waiter:
             while True:
+                waiter.begin()
                 outcome = await call.submit(command, gone=gone.done)
                 if outcome.run:
                     claims.settled(waiter)
                     return await _handed_over(call, outcome, gone)
-                if waiter.woken.is_set():
-                    claims.pass_on(workspace_id, waiter)
+                claims.missed(workspace_id, waiter)
                 if not await _woken(call, waiter, gone, deadline):
                     return None
     except AbandonedError:

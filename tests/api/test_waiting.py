@@ -115,3 +115,37 @@ def test_a_claim_is_given_back_when_its_client_leaves_during_the_commit(tmp_path
         assert released["run"]["id"] == run["id"]
         assert released["payload"]["reason"] == "the client went away"
         assert client.agent("s2").post(CLAIM_NEXT).status_code == 200
+
+
+def test_a_run_that_comes_while_a_claim_looks_is_not_missed(tmp_path: Path) -> None:
+    with serving(tmp_path, claim_wait_seconds=60, sweep_seconds=NEVER) as server:
+        services, client = server.services, server.client
+        task = client.create()
+        enqueue = raw(f"/api/tasks/{task['id']}/runs", b"{}")
+        with connected(server) as waiter, connected(server) as maker:
+            with commits_held_back(tmp_path / "ledger.db"):
+                waiter.sendall(asking("s1"))
+                until(lambda: services.committer.waiting == 1)
+                # The claim is decided first, in the commit that brings the run.
+                maker.sendall(enqueue)
+                until(lambda: services.committer.waiting == 2)
+            waiter.settimeout(5)
+
+            assert waiter.recv(100).startswith(b"HTTP/1.1 200")
+
+
+def test_a_run_that_comes_while_another_is_handed_out_goes_to_the_next(tmp_path: Path) -> None:
+    with serving(tmp_path, claim_wait_seconds=60, sweep_seconds=NEVER) as server:
+        services, client = server.services, server.client
+        tasks = [client.create() for _ in range(2)]
+        with connected(server) as first, connected(server) as second:
+            for number, waiter in enumerate((first, second)):
+                waiter.sendall(asking(f"s{number}"))
+                until(lambda number=number: len(services.claims) == number + 1)
+                waiter.settimeout(5)
+            slow_disk(server, 0.05)
+            for task in tasks:
+                client.enqueue(task["id"])
+
+            assert first.recv(100).startswith(b"HTTP/1.1 200")
+            assert second.recv(100).startswith(b"HTTP/1.1 200")
