@@ -9,7 +9,17 @@ from typing import Final
 import click
 from rich.console import Console
 
-from tests.bench import as_of, catch_up, http_commands, in_process, restart, scale, sse_lag
+from tests.bench import (
+    as_of,
+    catch_up,
+    claim_wait,
+    claims,
+    http_commands,
+    in_process,
+    restart,
+    scale,
+    sse_lag,
+)
 from tests.bench.case import Options
 from tests.bench.measure import Result
 from tests.bench.progress import Reporter
@@ -17,7 +27,17 @@ from tests.bench.report import as_json, print_table
 
 CASES: Final[Mapping[str, Callable[[Options], list[Result]]]] = {
     module.NAME: module.run
-    for module in (http_commands, in_process, catch_up, sse_lag, scale, restart, as_of)
+    for module in (
+        http_commands,
+        in_process,
+        claims,
+        claim_wait,
+        catch_up,
+        sse_lag,
+        scale,
+        restart,
+        as_of,
+    )
 }
 
 
@@ -41,6 +61,7 @@ def options_of(
         tasks=tasks or (2_000 if quick else 1_000_000),
         events=2_000 if quick else 100_000,
         subscribers=20 if quick else 200,
+        rivals=not quick,
         folder=folder,
         cache=cache or folder,
         reporter=Reporter(),

@@ -59,12 +59,12 @@ class Agent:
         who = identity(number)
         self._port = port
         self._who = who
-        self._create = Step(post(port, "/api/tasks", create_body(number), who), 201)
+        self.creation = Step(post(port, "/api/tasks", create_body(number), who), 201)
         self._claim = Step(post(port, "/api/agent/tasks/claim-next", CLAIM, who), 200)
 
     def claim(self, claimed: Callable[[str, str], None]) -> Script:
         """Create and queue a task and claim the next; `claimed` gets the ids of task and run."""
-        created = id_in((yield self._create), "task")
+        created = id_in((yield self.creation), "task")
         key = b'{"idempotency_key":"%b"}' % created.encode()
         yield Step(post(self._port, f"/api/tasks/{created}/runs", key, self._who), 201)
         body = yield self._claim

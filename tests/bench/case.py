@@ -16,7 +16,8 @@ T = TypeVar("T")
 class Options(Struct, frozen=True, kw_only=True):
     """How to measure. `seconds` is the length of a round of load, `folder` is for files.
 
-    `tasks` is the size of the large ledger; `cache` keeps what took long to prepare.
+    `tasks` is the size of the large ledger; `cache` keeps what took long to prepare. `rivals` says
+    whether other queues are installed for comparison.
     """
 
     rounds: int
@@ -24,6 +25,7 @@ class Options(Struct, frozen=True, kw_only=True):
     tasks: int
     events: int
     subscribers: int
+    rivals: bool
     folder: Path
     cache: Path
     reporter: Reporter

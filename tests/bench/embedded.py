@@ -1,6 +1,6 @@
 """The product without HTTP: a ledger, its committer, and the commands that cases send."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
@@ -9,6 +9,7 @@ from api.services import Services, build, world_of
 from api.settings import Settings
 from domain.commands import Command, CreateTask, OwnerInput
 from domain.decide import decide
+from domain.errors import DomainError
 from domain.values import LOCAL_USER, Actor, Json, Origin
 from projections.catalog import PROJECTORS
 from replay.batch import Desk, Job, Outcome
@@ -46,6 +47,13 @@ class Embedded:
         """Return the outcome of a command once it is durable."""
         job = self.job(command, action, session)
         return await self.committer.submit(job.command, job.context)
+
+    async def submit_together(
+        self, commands: Sequence[Command], action: str, session: str
+    ) -> list[Outcome | DomainError]:
+        """Return what the commands of an agent's session came to, in one durable commit."""
+        context = self._services.context(Actor("agent_session", session), Origin("http", action))
+        return await self.committer.submit_together(commands, context)
 
     def execute(self, command: Command, action: str, session: str = "") -> Outcome:
         """Return the outcome of a command that is a batch of its own."""

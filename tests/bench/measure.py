@@ -58,16 +58,21 @@ class Pairs(Struct):
         return [a / b for a, b in zip(self.a, self.b, strict=True)]
 
 
-def side_by_side(rounds: int, a: Callable[[], float], b: Callable[[], float]) -> Pairs:
-    """Measure A and B in turn; a first round of both warms up and does not count."""
-    pairs = Pairs([], [])
+def in_turn(rounds: int, sides: Sequence[Callable[[], float]]) -> list[list[float]]:
+    """Measure all sides in turn, round by round; a first round warms up and does not count."""
+    found: list[list[float]] = [[] for _ in sides]
     for number in range(rounds + 1):
         gc.collect()
-        found = a(), b()
+        values = [side() for side in sides]
         if number:
-            pairs.a.append(found[0])
-            pairs.b.append(found[1])
-    return pairs
+            for side, value in zip(found, values, strict=True):
+                side.append(value)
+    return found
+
+
+def side_by_side(rounds: int, a: Callable[[], float], b: Callable[[], float]) -> Pairs:
+    """Measure A and B in turn; a first round of both warms up and does not count."""
+    return Pairs(*in_turn(rounds, [a, b]))
 
 
 async def side_by_side_async(

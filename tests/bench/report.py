@@ -34,6 +34,12 @@ def _reference(result: Result) -> str:
     return f"{_number(result.reference, result.unit)} ({result.reference_what})"
 
 
+def _verdict(result: Result) -> str:
+    if result.ratio is None and result.goal.value is None:
+        return "not compared"
+    return "[green]met[/]" if result.met else "[red]not met[/]"
+
+
 def print_table(results: Sequence[Result], console: Console) -> None:
     """Print one line per result."""
     table = Table("what", "measured", "reference", "ratio", "goal", "verdict")
@@ -44,7 +50,7 @@ def print_table(results: Sequence[Result], console: Console) -> None:
             _reference(result),
             _number(result.ratio),
             _goal(result.goal, result.unit),
-            "[green]met[/]" if result.met else "[red]not met[/]",
+            _verdict(result),
         )
     console.print(table)
 
