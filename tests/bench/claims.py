@@ -30,8 +30,8 @@ from tests.bench.agents import AGENT, session_of
 from tests.bench.case import Options
 from tests.bench.embedded import RESULT, Embedded, embedded, task_of
 from tests.bench.measure import Goal, Pairs, Result, absolute, compared, in_turn
-from tests.bench.rivals.postgres import postgres
 from tests.bench.rivals.programs import MissingError, environment, running
+from tests.support.postgres import USER, postgres
 
 NAME: Final = "claims"
 WORKERS: Final = 8
@@ -131,8 +131,9 @@ class _Rivals:
             return
         try:
             self._python = environment(options.cache)
-            self._dsn = stack.enter_context(postgres())
-        except MissingError as error:
+            server = stack.enter_context(postgres(durable=True))
+            self._dsn = f"postgresql://{USER}@/postgres?host={server.folder}&port={server.port}"
+        except (MissingError, FileNotFoundError) as error:
             self.missing["others"] = str(error)
 
     def rounds(self, batch: int, folder: Path) -> dict[str, Round]:
@@ -167,9 +168,8 @@ def _measure(options: Options, rivals: _Rivals, jobs: int, batch: int) -> list[R
         runner.run(product.committer.close())
     what = f"{WORKERS} workers, {'one at a time' if batch == 1 else f'batches of {batch}'}"
     goal = Goal(compare="at least", ratio=1)
-    if not others:
-        return [_alone(found[0], what, goal, rivals.missing)]
-    return [
+    results = [_alone(found[0], what, goal, rivals.missing)] if rivals.missing else []
+    return results + [
         compared(
             Pairs(found[0], measured),
             case=NAME,
