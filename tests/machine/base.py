@@ -144,6 +144,7 @@ class Comparison:
         """Compare the lists, the scheduler and one task with the model."""
         self._check_scheduler()
         self._check_backlog()
+        self._check_explained(task_number)
         self._check_lists(task_number)
         tasks = list(self.model.tasks.values())
         if tasks:
@@ -181,6 +182,21 @@ class Comparison:
             for entry, run in zip(backlog["runs"], runs, strict=True):
                 check(entry["run"], whole_run(run))
                 check(entry["task"], summary(run.task))
+
+        needy = [run for run in self.model.runs() if run.status == "needs_attention"]
+        needy.sort(key=place_in_queue)
+        for entry, run in zip(backlog.get("needs_attention", ()), needy, strict=True):
+            check(entry["run"], whole_run(run))
+
+    def _check_explained(self, number: int) -> None:
+        """Compare who would be handed a run with who is said to be."""
+        runs = sorted(self.model.runs(), key=lambda run: (run.status != "queued", run.id))
+        if not runs:
+            return
+        run = runs[number % min(len(runs), 4)]
+        told = self._get(f"/runs/{run.id}/explain")["explain"]["sessions"]
+        shown = {each["session_id"]: each["eligible"] for each in told}
+        assert shown == {each: self.model.would_get(each, run) for each in self.model.sessions}
 
     def _check_lists(self, number: int) -> None:
         tasks = self.model.tasks.values()

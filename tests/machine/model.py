@@ -181,6 +181,12 @@ class Model(Reviews, ByHand):
         self.settle(run.task)
         return Outcome(200, run.task, run)
 
+    def would_get(self, session_id: str, run: Run) -> bool:
+        """Whether a session that claims now may be handed this run."""
+        session = self.sessions[session_id]
+        free = not self.scheduler_paused and not self.leases(session_id)
+        return free and self._may_claim(session, run, 0)
+
     def _may_claim(self, session: Session, run: Run, priority_min: int) -> bool:
         task = run.task
         mine = {None, ("pool", session.agent), ("agent_session", session.id)}
