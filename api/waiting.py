@@ -22,8 +22,9 @@ _ONE_RUN: Final = frozenset(
 _MANY_RUNS: Final = frozenset(
     {"task.approved", "task.dependency_removed", "task.status_changed", "task.updated"}
 )
-# A task without a workspace may have descendants in any workspace.
-_EVERYWHERE: Final = frozenset({"scheduler.resumed", "task.resumed"})
+# A task without a workspace may have descendants in any workspace. Sessions that wait may have
+# changed, so a run that waits too long is shown to all of them again.
+_EVERYWHERE: Final = frozenset({"scheduler.resumed", "scheduler.runs_waited", "task.resumed"})
 
 
 class Wake(IntEnum):

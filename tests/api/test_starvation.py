@@ -2,8 +2,10 @@
 
 import time
 from pathlib import Path
+from threading import Thread
 
 from tests.api.live import Client, Clock, serving
+from tests.api.sockets import until
 
 GIVE_UP = 10
 
@@ -41,3 +43,29 @@ def test_a_run_that_nobody_claims_is_told_and_then_needs_attention(tmp_path: Pat
     assert [item["task"]["id"] for item in attention["items"]] == [task_id]
     assert (backlog["runs"], backlog["needs_attention_total"]) == ([], 1)
     assert [entry["run"]["id"] for entry in backlog["needs_attention"]] == [run_id]
+
+
+def test_a_run_that_waits_too_long_is_shown_again_to_claims_that_wait(tmp_path: Path) -> None:
+    clock = Clock()
+    with serving(tmp_path, clock=clock, sweep_seconds=0.05, claim_wait_seconds=GIVE_UP) as server:
+        client = server.client
+        task_id = client.create()["id"]
+        profile = {"worker": {"required_capabilities": ["go"]}}
+        client.ok("PUT", f"/api/tasks/{task_id}/execution-profile", profile)
+        run_id = client.enqueue(task_id)["id"]
+        session = {"agent_name": "coder"}
+        client.ok("PUT", "/api/sessions/s1", session)
+        found: list[str] = []
+
+        def claim() -> None:
+            answer = client.agent("s1").post("/api/agent/tasks/claim-next", {"wait": True})
+            found.append(answer.json()["claim"]["run"]["id"])
+
+        waiter = Thread(target=claim)
+        waiter.start()
+        until(lambda: len(server.services.claims) == 1)
+        client.ok("PUT", "/api/sessions/s1", {**session, "capabilities": ["go"]})
+        clock.advance(300)
+        waiter.join(GIVE_UP)
+
+    assert found == [run_id]
