@@ -4,7 +4,16 @@ from typing import Annotated, TypeAlias
 
 import msgspec
 
-from api.parsing import Body, SignedInt32, SignedInt64, between, items_of, no_json, one_of
+from api.parsing import (
+    INT32_MAX,
+    Body,
+    SignedInt32,
+    SignedInt64,
+    between,
+    items_of,
+    no_json,
+    one_of,
+)
 from domain.values import (
     MAX_CLAIMS,
     ApprovalPolicy,
@@ -170,8 +179,8 @@ class RequestTaskRunReviewRequest(Body, frozen=True, kw_only=True):
     run_id: Text = None
     task_id: Text = None
     policy: Annotated[str, one_of(ReviewPolicy)] | None = None
-    review_round: SignedInt32 | None = None
-    attempt: SignedInt32 | None = None
+    review_round: Annotated[SignedInt32, between(0, INT32_MAX)] | None = None
+    attempt: Annotated[SignedInt32, between(0, INT32_MAX)] | None = None
     parent_review_id: Text = None
     reason: Text = None
     deadline_at: DateTime | None = None
@@ -182,7 +191,7 @@ class ReviewVerdictRequest(Body, frozen=True, kw_only=True):
 
     REQUIRED = ("confidence", "delivery_id", "outcome", "reason")
     outcome: Annotated[str, one_of(ReviewOutcome)] | None = None
-    confidence: float | None = None
+    confidence: Annotated[float, between(0, 1)] | None = None
     reason: Text = None
     delivery_id: Text = None
     missing_work: Raw = msgspec.field(default_factory=no_json)

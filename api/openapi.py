@@ -209,13 +209,15 @@ def _parameters(operation: Operation, schemas: Schemas) -> list[dict[str, Any]]:
 def _responses(operation: Operation, schemas: Schemas) -> dict[str, Any]:
     responses = {str(operation.success): _success(operation, schemas)}
     if operation.repeated_success:
-        responses[str(operation.repeated_success)] = responses[str(operation.success)]
+        repeated = operation.repeated_success
+        phrase = HTTPStatus(repeated).phrase
+        responses[str(repeated)] = {**responses[str(operation.success)], "description": phrase}
     if operation.empty_success:
         responses[str(operation.empty_success)] = _response(operation.empty_success)
     by_transport = (403,) if operation.public else (401, 403, 413, 500, 503)
     refusals = dict.fromkeys(by_transport, ErrorBody)
     refusals |= dict.fromkeys(operation.statuses, operation.refusal)
-    if operation.operation_id in REWINDING:
+    if operation.operation_id in REWINDING and HTTPStatus.BAD_REQUEST not in refusals:
         refusals[422] = operation.refusal
     for status, kind in sorted(refusals.items()):
         responses[str(status)] = _response(status, {JSON: {"schema": schemas.of(kind)}})

@@ -21,12 +21,13 @@ from domain.errors import ValidationError
 from domain.values import NO_JSON, Json
 
 MAX_BODY: Final = 4 * 1024 * 1024
+INT32_MAX: Final = 2**31 - 1
 INT64_MAX: Final = 2**63 - 1
 
-Int32 = Annotated[int, msgspec.Meta(ge=0, le=2**31 - 1, extra_json_schema={"format": "int32"})]
+Int32 = Annotated[int, msgspec.Meta(ge=0, le=INT32_MAX, extra_json_schema={"format": "int32"})]
 Int64 = Annotated[int, msgspec.Meta(ge=0, le=INT64_MAX, extra_json_schema={"format": "int64"})]
 SignedInt32 = Annotated[
-    int, msgspec.Meta(ge=-(2**31), le=2**31 - 1, extra_json_schema={"format": "int32"})
+    int, msgspec.Meta(ge=-(2**31), le=INT32_MAX, extra_json_schema={"format": "int32"})
 ]
 SignedInt64 = Annotated[
     int, msgspec.Meta(ge=-(2**63), le=INT64_MAX, extra_json_schema={"format": "int64"})

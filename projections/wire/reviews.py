@@ -1,6 +1,6 @@
 """A review as clients see it."""
 
-from msgspec import Struct
+from msgspec import UNSET, Struct, UnsetType
 
 from domain.task.state import Review as DomainReview
 from domain.values import Actor, ReviewOutcome, ReviewPolicy, ReviewStatus
@@ -18,7 +18,7 @@ class Review(Struct, frozen=True, kw_only=True, omit_defaults=True):
     review_round: int
     attempt: int
     status: ReviewStatus
-    outcome: ReviewOutcome | None = None
+    outcome: ReviewOutcome | UnsetType = UNSET
     confidence: float | None = None
     reason: str = ""
     delivery_id: str = ""
@@ -50,7 +50,7 @@ def review_view(review: DomainReview) -> Review:
         review_round=review.review_round,
         attempt=review.attempt,
         status=review.status,
-        outcome=review.outcome,
+        outcome=review.outcome or UNSET,
         confidence=review.confidence if review.outcome else None,
         reason=review.reason,
         delivery_id=review.delivery_id,

@@ -3,6 +3,7 @@
 from typing import Any
 
 import pytest
+from msgspec import UNSET
 
 from domain import events as e
 from domain.instants import SECOND, rfc3339
@@ -48,7 +49,7 @@ def test_a_review_is_found_with_the_workspace_of_its_task(reviews: Ledger) -> No
     review, workspace_id = found
 
     assert (review.status, review.run_id, workspace_id) == ("requested", "run-3", "ws-1")
-    assert (review.confidence, review.missing_work, review.outcome) == (None, (), None)
+    assert (review.confidence, review.missing_work, review.outcome) == (None, (), UNSET)
     assert review.deadline_at != review.started_at == rfc3339(0)
     reviews.judge(reviews.review("review-3"), "blocked")
     found = review_of(reviews.store, "review-3")
