@@ -31,12 +31,14 @@ def fingerprint(ledger: Ledger, projectors: Iterable[Projector]) -> str:
     return blake2b(repr(parts).encode(), digest_size=8).hexdigest()
 
 
-def create(connection: sqlite3.Connection, projectors: Iterable[Projector]) -> None:
-    """Make what is missing of the tables that a fold writes."""
+def create(
+    connection: sqlite3.Connection, projectors: Iterable[Projector], *, indexes: bool = True
+) -> None:
+    """Make what is missing of the tables that a fold writes, and of their indexes."""
     connection.execute(_POSITIONS)
     for projector in projectors:
         for table in projector.tables:
-            for statement in table.ddl:
+            for statement in table.ddl if indexes else table.ddl[:1]:
                 connection.execute(statement)
 
 
@@ -84,6 +86,8 @@ class PastFold:
         self._projectors = tuple(projectors)
         self._skipped = {each.name: skipped_by(ledger, each.name) for each in self._projectors}
         self._rows = rows
+        self.failures: dict[str, FoldError] = {}
+        """What left read models behind, by their names."""
 
     def pages(self, source: Source, upto: int, limit: int) -> Iterator[int]:
         """Fold `limit` events at a time, and yield the position reached; the rows are flushed."""
@@ -122,6 +126,7 @@ class PastFold:
                     return
                 # Nothing of the page is written yet: it is folded again, up to that event.
                 upto = error.sequence - 1
+                self.failures[group[0].name] = error
                 continue
             self._rows.flush()
             self._rows.finish()

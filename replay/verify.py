@@ -8,16 +8,16 @@ import sqlite3
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
 from itertools import zip_longest
-from typing import Final, Literal, TypeAlias
+from typing import Final, TypeAlias
 
-from eventsourcing.persistence import MapperDeserialisationError
 from msgspec import Struct
 
 from replay import tables
-from replay.attach import skipped_by
 from replay.batch import Projector
-from replay.fold import PAGE, Fold, FoldError
+from replay.fold import PAGE
 from replay.ledger import Ledger
+from replay.log_check import Finding, FoundError, LogCheck
+from replay.past import PastFold, create
 from replay.read_models import position_of, standing_of
 from replay.rows import RowBuffer, Table
 from replay.statements import HEAD
@@ -27,24 +27,15 @@ Told: TypeAlias = Callable[[str, int, int], None]
 """Gets what is checked, how far that is, and how far it goes."""
 
 _LOG: Final = "log"
+_ROWS: Final = "read models"
 _PAGE_OF_LOG: Final = (
-    "SELECT notification_id, state FROM stored_events WHERE notification_id > ?"
-    " ORDER BY notification_id LIMIT ?"
+    "SELECT * FROM stored_events WHERE notification_id > ? ORDER BY notification_id LIMIT ?"
 )
 _PAGE_OF_STREAMS: Final = (
     "SELECT originator_id, originator_version, notification_id FROM stored_events"
     " WHERE (originator_id, originator_version) > (?, ?)"
     " ORDER BY originator_id, originator_version LIMIT ?"
 )
-
-
-class Finding(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """The first thing that is wrong; `sequence` is where, 0 when that is not one event."""
-
-    kind: Literal["sequence", "version", "time", "unreadable", "event", "row"]
-    text: str
-    sequence: int = 0
-    read_model: str = ""
 
 
 class Verified(Struct, frozen=True, kw_only=True):
@@ -54,12 +45,6 @@ class Verified(Struct, frozen=True, kw_only=True):
     events: int
     read_models: tuple[str, ...]
     finding: Finding | None
-
-
-class _FoundError(Exception):
-    def __init__(self, finding: Finding) -> None:
-        self.finding = finding
-        super().__init__(finding.text)
 
 
 def _nobody(_what: str, _done: int, _target: int) -> None:
@@ -92,10 +77,8 @@ class _Check:
         try:
             self._check_log()
             self._check_streams()
-            for projector in projectors:
-                self._check_read_model(projector)
-                self._checked.append(projector.name)
-        except _FoundError as found:
+            self._check_read_models(projectors)
+        except FoundError as found:
             finding = found.finding
         return Verified(
             head=self._head,
@@ -105,28 +88,18 @@ class _Check:
         )
 
     def _check_log(self) -> None:
-        """Check that sequences follow on, times never decrease and every event can be read."""
-        last = recorded_at = 0
-        while page := self._source.select(_PAGE_OF_LOG, (last, PAGE)):
-            for sequence, state in page:
-                if sequence != last + 1:
-                    text = f"sequence {last + 1} is missing: {sequence} comes behind {last}"
-                    raise _FoundError(Finding(kind="sequence", text=text, sequence=last + 1))
-                recorded_at = self._later(sequence, state, recorded_at)
-                last = sequence
-            self._events = last
-            self._told(_LOG, last, self._head)
-
-    def _later(self, sequence: int, state: bytes, before: int) -> int:
-        try:
-            found = self._ledger.mapper.recorded_at(state)
-        except MapperDeserialisationError as error:
-            finding = Finding(kind="unreadable", text=str(error), sequence=sequence)
-            raise _FoundError(finding) from error
-        if found < before:
-            text = f"recorded_at goes back at sequence {sequence}"
-            raise _FoundError(Finding(kind="time", text=text, sequence=sequence))
-        return found
+        """Check that sequences follow on, and each event against those before it."""
+        last = 0
+        with LogCheck(self._ledger.mapper) as log:
+            while page := self._source.select(_PAGE_OF_LOG, (last, PAGE)):
+                for row in page:
+                    if row[0] != last + 1:
+                        text = f"sequence {last + 1} is missing: {row[0]} comes behind {last}"
+                        raise FoundError(Finding(kind="sequence", text=text, sequence=last + 1))
+                    log.take(row)
+                    last = row[0]
+                self._events = last
+                self._told(_LOG, last, self._head)
 
     def _check_streams(self) -> None:
         """Check that the versions of each stream count from 1 along the sequence."""
@@ -140,48 +113,50 @@ class _Check:
                         f"stream {stream} has version {number} at sequence {position}"
                         f" behind version {version} at sequence {sequence}"
                     )
-                    raise _FoundError(Finding(kind="version", text=text, sequence=position))
+                    raise FoundError(Finding(kind="version", text=text, sequence=position))
                 version, sequence = number, position
 
-    def _check_read_model(self, projector: Projector) -> None:
+    def _check_read_models(self, projectors: tuple[Projector, ...]) -> None:
         """Check that the rows are those a rebuild up to the same sequence gives."""
+        positions = {each.name: self._position(each) for each in projectors}
+        for upto in dict.fromkeys(positions.values()):
+            group = tuple(each for each in projectors if positions[each.name] == upto)
+            with closing(sqlite3.connect("", isolation_level=None)) as rebuilt:
+                self._rebuild(group, rebuilt, upto)
+                for each in group:
+                    for table in each.tables:
+                        self._compare(each.name, table, rebuilt)
+                    self._checked.append(each.name)
+
+    def _position(self, projector: Projector) -> int:
         name = projector.name
         if not tables.complete(self._connection, projector.tables):
             text = f"read model {name} has no tables"
-            raise _FoundError(Finding(kind="row", text=text, read_model=name))
+            raise FoundError(Finding(kind="row", text=text, read_model=name))
         upto = position_of(self._connection, name)
         if upto != self._head and standing_of(self._connection, name).state == "live":
             text = f"read model {name} stands at {upto}, the head at {self._head}"
-            raise _FoundError(Finding(kind="row", text=text, sequence=upto, read_model=name))
-        with closing(sqlite3.connect("", isolation_level=None)) as rebuilt:
-            self._rebuild(projector, rebuilt, upto)
-            for table in projector.tables:
-                self._compare(name, table, rebuilt)
+            raise FoundError(Finding(kind="row", text=text, sequence=upto, read_model=name))
+        return upto
 
-    def _rebuild(self, projector: Projector, target: sqlite3.Connection, upto: int) -> None:
-        rows = RowBuffer(projector.tables)
+    def _rebuild(
+        self, projectors: tuple[Projector, ...], target: sqlite3.Connection, upto: int
+    ) -> None:
+        rows = RowBuffer(table for each in projectors for table in each.tables)
         rows.start(target)
-        for table in projector.tables:
-            target.execute(table.ddl[0])
-        skipped = skipped_by(self._ledger, projector.name)
-        fold = Fold(self._ledger.mapper.decode, projector, skipped=skipped)
-        after = 0
-        while after < upto:
-            target.execute("BEGIN")
-            try:
-                after, count = fold.page(self._source, rows, after, upto)
-            except FoldError as error:
-                text = f"read model {projector.name}: {error}"
+        target.execute("PRAGMA journal_mode=OFF")
+        target.execute("BEGIN")
+        create(target, projectors, indexes=False)
+        fold = PastFold(self._ledger, projectors, rows)
+        for position in fold.pages(self._source, upto, PAGE):
+            self._told(_ROWS, position, upto)
+        for each in projectors:
+            if (error := fold.failures.get(each.name)) is not None:
+                text = f"read model {each.name}: {error}"
                 finding = Finding(
-                    kind="event", text=text, sequence=error.sequence, read_model=projector.name
+                    kind="event", text=text, sequence=error.sequence, read_model=each.name
                 )
-                raise _FoundError(finding) from error
-            rows.flush()
-            target.commit()
-            rows.finish()
-            self._told(projector.name, after, upto)
-            if not count:
-                break
+                raise FoundError(finding) from error
 
     def _compare(self, name: str, table: Table, rebuilt: sqlite3.Connection) -> None:
         pairs = zip_longest(_in_order(self._connection, table), _in_order(rebuilt, table))
@@ -189,7 +164,7 @@ class _Check:
             if stored == expected:
                 continue
             text = f"table {table.name}: {_difference(table, stored, expected)}"
-            raise _FoundError(Finding(kind="row", text=text, read_model=name))
+            raise FoundError(Finding(kind="row", text=text, read_model=name))
 
 
 def _in_order(connection: Connection, table: Table) -> Iterator[Row]:

@@ -1,0 +1,119 @@
+"""Who held which run when, by the events alone: no run ever has two holders."""
+
+from collections.abc import Callable
+
+from msgspec import Struct
+
+from domain import events as e
+from domain.recorded import Recorded
+
+
+class HoldError(Exception):
+    """An event that cannot be, after those before it; the text says why."""
+
+
+class _Hold(Struct):
+    """Somebody has a run; an operator's hold has no token and no deadline."""
+
+    task_id: str
+    session_id: str
+    token: str
+    until: int
+
+
+def _require(condition: object, text: str) -> None:
+    if not condition:
+        raise HoldError(text)
+
+
+class Holds:
+    """Follows the runs that are open and those that are held."""
+
+    def __init__(self, is_new: Callable[[str], bool]) -> None:
+        """`is_new` tells whether it is given a token for the first time."""
+        self._is_new = is_new
+        self._holds: dict[str, _Hold] = {}
+        self._open: dict[str, str] = {}
+        self._most: dict[str, int] = {}
+
+    def forget(self, task_id: str) -> None:
+        """Know nothing of a task any more, one of whose events cannot be read."""
+        self._holds = {run: hold for run, hold in self._holds.items() if hold.task_id != task_id}
+
+    def take(self, past: Recorded) -> None:
+        """Take in the next event; raises HoldError."""
+        fact = past.fact
+        match fact:
+            case e.SessionRegistered():
+                self._most[fact.session_id] = fact.concurrency
+            case e.RunEnqueued():
+                _require(past.task_id not in self._open, "the task has an open run")
+                self._open[past.task_id] = past.run_id
+            case e.RunClaimed():
+                self._claim(past, fact)
+            case e.RunLeaseExtended():
+                hold = self._own(past)
+                _require(hold.token == fact.claim_token_hash, "it is not the holder's token")
+                hold.until = fact.lease_until
+            case e.RunLeaseExpired():
+                self._expire(past, fact)
+            case e.RunReleased():
+                self._own(past)
+                del self._holds[past.run_id]
+            case e.RunCompleted() | e.RunFailed():
+                self._end(past, fact.claim_token_hash)
+            case e.RunCanceled():
+                self._holds.pop(past.run_id, None)
+                self._close(past)
+            case e.RunNeedsAttention():
+                _require(past.run_id not in self._holds, "a run that needs attention is held")
+            case e.TaskDeleted():
+                _require(past.task_id not in self._open, "the task has an open run")
+            case _:
+                pass
+
+    def _hold(self, past: Recorded) -> _Hold:
+        _require(past.run_id in self._holds, "nobody holds the run")
+        return self._holds[past.run_id]
+
+    def _claim(self, past: Recorded, fact: e.RunClaimed) -> None:
+        _require(past.run_id not in self._holds, "the run is held already")
+        _require(self._open.get(past.task_id) == past.run_id, "the run is not open")
+        if fact.claim_token_hash:
+            _require(self._is_new(fact.claim_token_hash), "its token was used before")
+            now = past.occurred_at
+            others = [
+                other
+                for other in self._holds.values()
+                if other.session_id == fact.session_id and other.token and other.until > now
+            ]
+            most = self._most.get(fact.session_id, 0)
+            _require(len(others) < most, f"the session holds {len(others)} other runs")
+        self._holds[past.run_id] = _Hold(
+            past.task_id, fact.session_id, fact.claim_token_hash, fact.lease_until
+        )
+
+    def _own(self, past: Recorded) -> _Hold:
+        """Return the hold that the actor of an event has, in time."""
+        hold = self._hold(past)
+        mine = (past.actor.kind, past.actor.ref) == ("agent_session", hold.session_id)
+        _require(mine, "it is not the holder's")
+        _require(past.occurred_at < hold.until, "the lease had run out")
+        return hold
+
+    def _expire(self, past: Recorded, fact: e.RunLeaseExpired) -> None:
+        hold = self._hold(past)
+        tokens = (hold.token, fact.previous_claim_token_hash)
+        _require(hold.token and tokens[0] == tokens[1], "it is not the holder's token")
+        _require(hold.until == fact.lease_until, "the lease had another deadline")
+        _require(past.occurred_at >= hold.until, "the lease had not run out")
+        del self._holds[past.run_id]
+
+    def _end(self, past: Recorded, token: str) -> None:
+        hold = self._own(past) if token else self._hold(past)
+        _require(hold.token == token, "it is not the holder's token")
+        del self._holds[past.run_id]
+        self._close(past)
+
+    def _close(self, past: Recorded) -> None:
+        _require(self._open.pop(past.task_id, "") == past.run_id, "the run is not open")
