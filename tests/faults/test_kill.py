@@ -2,7 +2,6 @@
 
 import random
 import time
-from contextlib import closing
 from pathlib import Path
 
 from tests.faults.crew import Crew, check_done
@@ -18,7 +17,8 @@ KINDS = {"create", "patch", "key", "enqueue", "claim", "heartbeat", "complete", 
 def test_what_was_acknowledged_survives_every_kill_exactly_once(tmp_path: Path) -> None:
     chance = random.Random(SEED)
     site = Site(tmp_path, sweep_seconds=0.1, max_lease_expiries=4)
-    with Crew(site.port, size=6, seed=SEED) as crew, closing(Verifier(site.store)) as verifier:
+    verifier = Verifier(site.store)
+    with Crew(site.port, size=6, seed=SEED) as crew:
         for kill in range(1, KILLS + 1):
             if kill % EVERY_FIFTH == 0:
                 # While it starts: in the middle of opening, recovering or the first requests.
