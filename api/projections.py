@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 
 import msgspec
 from msgspec import Struct
+from msgspec.structs import replace
 
 from api.rebuilding import Line, Work
 from api.settings import child_environment
@@ -171,7 +172,7 @@ class Projections:
                 fact = ProjectionRebuildStarted(
                     projection=name, version=projector.version, repair=work == "repair"
                 )
-                await self._services.committer.submit(NoteProjection(fact=fact), context)
+                await self._note(fact, context)
         except BaseException:
             del self._jobs[name]
             raise
@@ -318,7 +319,10 @@ class Projections:
             await self._note(fact, context)
 
     async def _note(self, fact: Fact, context: Context) -> None:
-        await self._services.committer.submit(NoteProjection(fact=fact), context)
+        """Put something on record; what happens later in the same work is a command of its own."""
+        services = self._services
+        fresh = replace(context, now=services.clock(), command_id=services.new_id("cmd"))
+        await services.committer.submit(NoteProjection(fact=fact), fresh)
 
     def _tell_readers(self) -> None:
         """Let streams that waited for the feed read what they missed."""

@@ -46,8 +46,11 @@ class Holds:
         match fact:
             case e.SessionRegistered():
                 self._most[fact.session_id] = fact.concurrency
-            case e.RunEnqueued():
+            case e.RunEnqueued() | e.RunReviewRetryEnqueued() | e.RunOperatorRetry():
                 _require(past.task_id not in self._open, "the task has an open run")
+                self._open[past.task_id] = past.run_id
+            case e.RunRecoveredFromAttention():
+                _require(self._open.get(past.task_id) == fact.source_run_id, "the run is not open")
                 self._open[past.task_id] = past.run_id
             case e.RunClaimed():
                 self._claim(past, fact)
@@ -58,11 +61,11 @@ class Holds:
             case e.RunLeaseExpired():
                 self._expire(past, fact)
             case e.RunReleased():
-                self._own(past)
+                self._hold(past) if fact.manual else self._own(past)
                 del self._holds[past.run_id]
             case e.RunCompleted() | e.RunFailed():
                 self._end(past, fact.claim_token_hash)
-            case e.RunCanceled():
+            case e.RunCanceled() | e.RunOperatorForcedFail():
                 self._holds.pop(past.run_id, None)
                 self._close(past)
             case e.RunNeedsAttention():

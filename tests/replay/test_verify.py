@@ -1,5 +1,6 @@
 """A store in order is found to be, and each kind of damage is named."""
 
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -30,6 +31,17 @@ def test_a_store_in_order_is_found_to_be(store: Path) -> None:
 
 def test_an_empty_store_is_in_order(tmp_path: Path) -> None:
     assert verified(store_of(tmp_path, ())).finding is None
+
+
+def changed(member: str, sequence: int, like: int) -> str:
+    """Return a statement that gives an event a member of another one."""
+    value = "json_extract(CAST({}.state AS TEXT), '$.{}')"
+    old, new = value.format("stored_events", member), value.format("other", member)
+    return (
+        "UPDATE stored_events SET state = CAST(replace(CAST(state AS TEXT), " + old + ","
+        f" (SELECT {new} FROM stored_events AS other WHERE other.notification_id = {like}))"
+        f" AS BLOB) WHERE notification_id = {sequence}"
+    )
 
 
 @pytest.mark.parametrize(
@@ -63,6 +75,8 @@ def test_an_empty_store_is_in_order(tmp_path: Path) -> None:
             "UPDATE stored_events SET topic = 'task.of_tomorrow' WHERE notification_id = 5",
             "event 5",
         ),
+        ("id", changed("event_id", 3, 2), "of sequence 3 was used before"),
+        ("command", changed("command_id", 4, 2), "is torn: it goes on at sequence 4"),
         ("row", "UPDATE tasks SET priority = 'low' WHERE task_id = 'a'", "'a' has priority 'low'"),
         ("row", "DELETE FROM runs", "is missing"),
         (
@@ -94,3 +108,23 @@ def test_a_row_that_no_event_gave_is_found(store: Path) -> None:
 
     assert finding is not None
     assert "row 1 is missing" in finding.text
+
+
+def test_a_command_whose_events_were_not_written_together_is_torn(store: Path) -> None:
+    with opened(store) as ledger:
+        events = ledger.read(0, 1000)
+    second = next(
+        later.sequence
+        for earlier, later in pairwise(events)
+        if earlier.command_id == later.command_id
+    )
+    planted(
+        store,
+        "UPDATE stored_events SET state = CAST(replace(CAST(state AS TEXT), '\"recorded_at\":1',"
+        f" '\"recorded_at\":2') AS BLOB) WHERE notification_id >= {second}",
+    )
+
+    finding = verified(store).finding
+
+    assert finding is not None
+    assert (finding.kind, finding.sequence) == ("command", second)
