@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from tests.api.live import Client, JsonObject, error_of, serving
+from tests.support.obstacles import refuse_writes
 
 AGENT = "/api/agent/tasks"
 _SESSIONS = iter(range(1_000_000))
@@ -188,8 +189,7 @@ def test_a_store_that_fails_accepts_no_report(tmp_path: Path) -> None:
         agent = server.client.agent()
         runs = queue(agent, 1)
         claimed(agent, 1)
-        connection = server.services.ledger.writer.connection
-        connection.execute("PRAGMA query_only=ON")
+        refuse_writes(server.services)
         item = {"run_id": runs[0], "action": "complete"}
         refused = agent.post(f"{AGENT}/report", {"items": [item]})
         (again,) = reported(agent, item)

@@ -15,6 +15,7 @@ from replay.lock import live_server
 from tests.api.events import following
 from tests.api.live import Client, serving
 from tests.api.sockets import hanging_up, raw, until
+from tests.support.obstacles import refuse_writes
 from tests.support.server import free_port, running
 
 SERVE = """
@@ -205,8 +206,7 @@ def test_commits_of_another_process_reach_streams_and_lists(tmp_path: Path) -> N
 def test_a_store_that_fails_is_a_503(tmp_path: Path) -> None:
     with serving(tmp_path) as server:
         server.client.create()
-        connection = server.services.ledger.writer.connection
-        connection.execute("PRAGMA query_only=ON")
+        refuse_writes(server.services)
         response = server.client.post("/api/tasks", {"scope": "global", "title": "t"})
         recovered = server.client.post("/api/tasks", {"scope": "global", "title": "t"})
         server.services.stopping.set()

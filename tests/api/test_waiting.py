@@ -10,6 +10,7 @@ from typing import Any
 
 from tests.api.live import Client, LiveServer, serving
 from tests.api.sockets import hanging_up, raw, until
+from tests.support.places import place_in
 
 CLAIM_NEXT = "/api/agent/tasks/claim-next"
 NEVER = 86_400
@@ -81,7 +82,8 @@ def commits_held_back(store: Path) -> Iterator[None]:
 
 
 def test_nothing_is_decided_for_a_client_that_left_before(tmp_path: Path) -> None:
-    with serving(tmp_path, claim_wait_seconds=60) as server:
+    place = place_in(tmp_path, "sqlite")
+    with serving(tmp_path, claim_wait_seconds=60, store=place) as server:
         services, client = server.services, server.client
         client.enqueue(client.create()["id"])
         with commits_held_back(tmp_path / "ledger.db"):
@@ -102,7 +104,8 @@ def slow_disk(server: LiveServer, seconds: float) -> None:
 
 
 def test_a_claim_is_given_back_when_its_client_leaves_during_the_commit(tmp_path: Path) -> None:
-    with serving(tmp_path, claim_wait_seconds=60) as server:
+    place = place_in(tmp_path, "sqlite")
+    with serving(tmp_path, claim_wait_seconds=60, store=place) as server:
         services, client = server.services, server.client
         slow_disk(server, 0.3)
         run = client.enqueue(client.create()["id"])
