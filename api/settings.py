@@ -10,7 +10,7 @@ from msgspec.structs import fields
 
 from domain.values import DEFAULT_LEASE_SECONDS, MAX_LEASE_SECONDS
 from replay.errors import StoreOpenError
-from replay.places import POSTGRESQL, SQLITE, environment_of
+from replay.places import POSTGRESQL, SQLITE, environment_of, without_password
 
 PREFIX: Final = "TASKLEDGER_"
 
@@ -122,7 +122,7 @@ def check(settings: Settings, name_of: Callable[[str], str] = str) -> Settings:
         value = getattr(settings, field)
         if complaint := rule(value):
             shown = ",".join(value) if isinstance(value, tuple) else value
-            problems.append(f"{name_of(field)} {complaint}, got {str(shown)!r}")
+            problems.append(f"{name_of(field)} {complaint}, got {without_password(str(shown))!r}")
     if settings.attention_after_cycles < settings.starved_after_cycles:
         names = (name_of("attention_after_cycles"), name_of("starved_after_cycles"))
         problems.append(f"{names[0]} must not be less than {names[1]}")

@@ -1,11 +1,20 @@
 """Where a ledger is kept, as operators write it: `sqlite:PATH` or `postgresql://…`."""
 
+import re
 from typing import Final
 
 from replay.errors import StoreOpenError
 
 SQLITE: Final = "sqlite:"
 POSTGRESQL: Final = ("postgresql://", "postgres://")
+
+
+_PASSWORD: Final = re.compile(r"(?<=:)[^:/@]*(?=@)|(?<=password=)[^&\s]*")
+
+
+def without_password(place: str) -> str:
+    """Return a place without the password that may be in it."""
+    return _PASSWORD.sub("***", place)
 
 
 def environment_of(place: str) -> dict[str, str]:

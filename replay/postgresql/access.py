@@ -13,6 +13,7 @@ from psycopg import RawCursor
 from psycopg.types.numeric import IntLoader
 
 from replay.errors import ForeignDatabaseError, StoreInUseError, StoreOpenError, unavailable
+from replay.postgresql.opening import place_of
 from replay.postgresql.sessions import (
     CHANNEL,
     LOCK,
@@ -41,9 +42,8 @@ class PostgresAccess:
         self._parameters = parameters
         self._idle: list[Session] = []
         self._closed = False
-        known = (parameters["host"], parameters["port"], parameters["dbname"])
-        self.place = "{}:{}/{}".format(*known)
-        self.beside = str(_folder() / "-".join(map(str, known)))
+        self.place = place_of(parameters)
+        self.beside = str(_folder() / self.place.replace("/", "-").replace(":", "-"))
         self.writer = Writer(self.connect, lock_timeout)
         self._leading: Session | None = None
         try:

@@ -16,6 +16,7 @@ from psycopg.sql import SQL, Composed, Identifier
 from replay import factory
 from replay.errors import StoreOpenError
 from replay.postgresql.access import PostgresAccess
+from replay.postgresql.opening import place_of, require_usable
 from replay.postgresql.sessions import CHANNEL, LOCK
 
 SCHEMA_VERSION: Final = 1
@@ -136,10 +137,7 @@ class LedgerRecorder(library.PostgresProcessRecorder):
 
     def access(self) -> PostgresAccess:
         """Return the sessions beside the pool; raises StoreOpenError when there can be none."""
-        known = self.datastore.pool.kwargs
-        assert isinstance(known, dict)
-        parameters = {name: known[name] for name in ("host", "port", "dbname", "user", "password")}
-        return PostgresAccess(parameters, self.datastore.lock_timeout)
+        return PostgresAccess(_parameters(self.datastore), self.datastore.lock_timeout)
 
     def wake_subscriptions(self) -> None:
         """Do nothing: the database tells every subscription."""
@@ -154,6 +152,12 @@ def _composed(statement: str) -> Composed:
     return SQL("{}").format(SQL(statement))
 
 
+def _parameters(datastore: library.PostgresDatastore) -> dict[str, Any]:
+    known = datastore.pool.kwargs
+    assert isinstance(known, dict)
+    return {name: known[name] for name in ("host", "port", "dbname", "user", "password")}
+
+
 class Factory(factory.LedgerFactory, library.PostgresFactory):
     """Makes the parts of an application from the library's environment names."""
 
@@ -162,11 +166,14 @@ class Factory(factory.LedgerFactory, library.PostgresFactory):
 
     def process_recorder(self) -> persistence.ProcessRecorder:
         """Return the recorder, its tables made; raises StoreOpenError for a newer schema."""
+        parameters = _parameters(self.datastore)
+        require_usable(parameters)
         try:
             recorder = LedgerRecorder(self.datastore)
             recorder.check_schema()
             if self.env_create_table():
                 recorder.create_table()
         except (persistence.PersistenceError, psycopg.Error) as error:
-            raise StoreOpenError(f"the database cannot be used: {error}") from error
+            told = " ".join(str(error).split())
+            raise StoreOpenError(f"{place_of(parameters)} cannot be used: {told}") from error
         return recorder

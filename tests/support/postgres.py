@@ -26,6 +26,14 @@ USER: Final = "ledger"
 _HOST: Final = "127.0.0.1"
 _SECONDS: Final = 60
 _UNPRIVILEGED: Final = ("postgres", "nobody")
+GUARDED: Final = "guarded"
+"""The one role that needs its password."""
+
+_ACCESS: Final = f"""\
+host all {GUARDED} {_HOST}/32 scram-sha-256
+host all all {_HOST}/32 trust
+local all all trust
+"""
 _OPTIONS: Final = {
     "listen_addresses": _HOST,
     "max_connections": "200",
@@ -50,7 +58,8 @@ def binaries() -> Path:
     raise FileNotFoundError(message)
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """Return a TCP port that nobody listens on now."""
     with closing(socket.socket()) as found:
         found.bind((_HOST, 0))
         port: int = found.getsockname()[1]
@@ -71,7 +80,7 @@ class PostgresServer:
     def __init__(self, folder: Path, *, durable: bool = False) -> None:
         """Make the cluster; `durable` waits for the disk as a real one does."""
         self.folder = folder
-        self.port = _free_port()
+        self.port = free_port()
         self.process: subprocess.Popen[bytes] | None = None
         self._bin = binaries()
         self._user = _user()
@@ -80,6 +89,7 @@ class PostgresServer:
         if self._user:
             shutil.chown(folder, self._user)
         self._run("initdb", "-D", str(self._data), "-U", USER, "--auth=trust", "-E", "UTF8")
+        (self._data / "pg_hba.conf").write_text(_ACCESS)
 
     def _run(self, program: str, *arguments: str) -> None:
         subprocess.run(
@@ -137,6 +147,12 @@ class PostgresServer:
             if found.fetchone() is None:
                 admin.execute(f'CREATE DATABASE "{name}"'.encode())
         return self.url(name)
+
+    def run(self, *statements: str) -> None:
+        """Run statements as the owner of everything."""
+        with psycopg.connect(self.url("postgres"), autocommit=True) as admin:
+            for statement in statements:
+                admin.execute(statement.encode())
 
     def end_sessions(self, url: str) -> None:
         """Cut every connection to a database, as a restart of the network does."""
