@@ -41,6 +41,8 @@ def _postgresql(url: str) -> dict[str, str]:
     user = known.get("user") or "postgres"
     return {
         "PERSISTENCE_MODULE": "replay.postgresql.recorder",
+        # The ledger has sessions of its own beside the library's pool.
+        "POSTGRES_POOL_SIZE": "1",
         "POSTGRES_HOST": str(known.get("host") or "localhost"),
         "POSTGRES_PORT": str(known.get("port") or 5432),
         "POSTGRES_USER": str(user),

@@ -173,7 +173,11 @@ class Factory(factory.LedgerFactory, library.PostgresFactory):
             recorder.check_schema()
             if self.env_create_table():
                 recorder.create_table()
+        except StoreOpenError:
+            self.close()
+            raise
         except (persistence.PersistenceError, psycopg.Error) as error:
+            self.close()
             told = " ".join(str(error).split())
             raise StoreOpenError(f"{place_of(parameters)} cannot be used: {told}") from error
         return recorder
