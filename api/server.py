@@ -3,6 +3,7 @@
 import asyncio
 import gc
 import logging
+import os
 import signal
 import socket
 import sys
@@ -19,6 +20,7 @@ from api.app import create_app
 from api.guard import authority, is_loopback
 from api.services import Services, build
 from api.settings import Settings, SettingsError, check
+from api.workers import LISTENER, Workers, inherited
 from replay.connections import prepare_path
 from replay.errors import ReplayError
 from replay.lock import StoreLock
@@ -106,8 +108,11 @@ def run(
 
 def _run(settings: Settings, extra_routes: Callable[[Services], Iterable[BaseRoute]]) -> None:
     check(settings)
-    with listen(settings) as listener, _locked(settings) as lock:
+    with inherited() or listen(settings) as listener, _locked(settings) as lock:
         port = listener.getsockname()[1]
+        if settings.workers > 1:
+            _run_workers(replace(settings, port=port), listener)
+            return
         services = build(replace(settings, port=port))
         try:
             _require_token(services)
@@ -117,6 +122,20 @@ def _run(settings: Settings, extra_routes: Callable[[Services], Iterable[BaseRou
             services.close()
         if not server.started:
             raise UnusableError("the server could not start")
+
+
+def _run_workers(settings: Settings, listener: socket.socket) -> None:
+    """Look whether the store can be served, then leave that to processes of its own."""
+    services = build(settings)
+    try:
+        _require_token(services)
+        place = services.ledger.access.place
+    finally:
+        services.close()
+    workers = Workers(replace(settings, workers=1), settings.workers, listener)
+    code = workers.run(lambda: _say(settings, place))
+    if code:
+        raise SystemExit(code)
 
 
 def listen(settings: Settings) -> socket.socket:
@@ -161,16 +180,25 @@ def _require_token(services: Services) -> None:
 def _announce(services: Services, lock: StoreLock | None) -> None:
     """Say where the server is, and settle what lives as long as it does."""
     settings = services.settings
-    url = f"http://{authority(settings.host.strip('[]'), settings.port)}"
     if lock is not None:
-        lock.announce(url)
+        lock.announce(_url_of(settings))
+    if LISTENER not in os.environ:
+        _say(settings, services.ledger.access.place)
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(*_GC_THRESHOLDS)
+
+
+def _url_of(settings: Settings) -> str:
+    return f"http://{authority(settings.host.strip('[]'), settings.port)}"
+
+
+def _say(settings: Settings, place: str) -> None:
+    url = _url_of(settings)
     sys.stdout.write(
         f"taskledger is listening on {url}\n"
         f"  look around  {url}/\n"
         f"  API          {url}/openapi.json\n"
-        f"  store        {services.ledger.access.place}\n"
+        f"  store        {place}\n"
     )
     sys.stdout.flush()
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(*_GC_THRESHOLDS)

@@ -38,6 +38,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     host: str = "127.0.0.1"
     port: int = 8420
     store: str = "sqlite:data/ledger.db"
+    workers: int = 1
     allowed_hosts: tuple[str, ...] = ()
     strict_sessions: bool = False
     allow_agent_force: bool = True
@@ -92,6 +93,7 @@ _RULES: Final[Mapping[str, Callable[[Any], str]]] = {
     "host": _host,
     "port": _between(0, _LARGEST_PORT),
     "store": _store,
+    "workers": _between(1, 256),
     "allowed_hosts": lambda hosts: next(filter(None, map(_host, hosts)), ""),
     "max_lease_expiries": _between(1, 1_000_000),
     "max_review_rounds": _between(1, 1_000_000),
@@ -126,6 +128,8 @@ def check(settings: Settings, name_of: Callable[[str], str] = str) -> Settings:
     if settings.attention_after_cycles < settings.starved_after_cycles:
         names = (name_of("attention_after_cycles"), name_of("starved_after_cycles"))
         problems.append(f"{names[0]} must not be less than {names[1]}")
+    if settings.workers > 1 and settings.sqlite_path:
+        problems.append(f"{name_of('workers')} must be 1: an SQLite file is served by one process")
     if problems:
         raise SettingsError(problems)
     return settings
@@ -142,6 +146,23 @@ def child_environment(settings: Settings) -> dict[str, str]:
     The store is named there because anybody may see the arguments of a process.
     """
     return {**os.environ, variable_of("store"): settings.store}
+
+
+def environment_for(settings: Settings) -> dict[str, str]:
+    """Return the environment variables that `from_env` reads the same settings from."""
+    return {
+        variable_of(field.name): _text(getattr(settings, field.name)) for field in fields(Settings)
+    }
+
+
+def _text(value: object) -> str:
+    return (
+        ",".join(value)
+        if isinstance(value, tuple)
+        else str(value).lower()
+        if isinstance(value, bool)
+        else str(value)
+    )
 
 
 def from_env(environment: Mapping[str, str]) -> Settings:

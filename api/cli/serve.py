@@ -16,6 +16,7 @@ HELP = {
     "host": "Address to listen on; any other than this machine's own needs an access token.",
     "port": "Port to listen on; 0 takes a free one.",
     "store": "Where the ledger is: sqlite:PATH or postgresql://USER@HOST/DATABASE.",
+    "workers": "Server processes on the same address; more than one needs PostgreSQL.",
     "allowed_hosts": "More names this server is called by, separated by commas.",
     "strict_sessions": "Let only registered agent sessions claim.",
     "allow_agent_force": "Let agents pause tasks, and release, fail, retry and recover runs.",

@@ -1,0 +1,72 @@
+"""Several server processes on one address: one may die, and all end with their parent."""
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.faults.client import Client, until
+from tests.faults.serving import Site
+from tests.support.postgres import shared
+
+WORKERS = 3
+
+
+@pytest.fixture(name="site")
+def _site(tmp_path: Path) -> Iterator[Site]:
+    with shared().database() as place:
+        yield Site(tmp_path, place=place, workers=WORKERS)
+
+
+def children(pid: int) -> set[int]:
+    found = subprocess.run(["pgrep", "-P", str(pid)], capture_output=True, check=False, text=True)
+    return {int(line) for line in found.stdout.split()}
+
+
+def alive(pid: int) -> bool:
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(pid, 0)
+        return "\nState:\tZ" not in Path(f"/proc/{pid}/status").read_text()
+    return False
+
+
+def test_a_worker_that_dies_is_replaced_and_requests_go_on(site: Site) -> None:
+    with site.serving() as server:
+        before = children(server.process.pid)
+        os.kill(min(before), signal.SIGKILL)
+        for number in range(20):
+            # A new connection each, so that every worker gets some.
+            with Client(site.port) as client:
+                body = {"scope": "global", "title": f"t{number}"}
+                reply = client.insist("POST", "/api/tasks", body)
+            assert reply is not None
+            assert reply.status == 201
+        until(lambda: len(children(server.process.pid)) == WORKERS, "all workers are there again")
+        with Client(site.port) as client:
+            titles = {task["title"] for task in client.get("/api/tasks")["tasks"]}
+
+    assert len(before) == WORKERS
+    assert titles == {f"t{number}" for number in range(20)}
+    assert not any(map(alive, before))
+    assert not site.complaints()
+
+
+def test_workers_end_when_their_parent_is_killed(site: Site) -> None:
+    with site.serving() as server:
+        workers = children(server.process.pid)
+        server.kill()
+
+        until(lambda: not any(map(alive, workers)), "every worker has ended")
+
+
+def test_an_sqlite_file_has_one_process() -> None:
+    command = [sys.executable, "-m", "api.cli", "serve", "--workers", "2"]
+    refused = subprocess.run(command, capture_output=True, check=False, text=True)
+
+    assert refused.returncode == 2
+    assert "--workers must be 1: an SQLite file is served by one process" in refused.stderr
