@@ -17,6 +17,7 @@ from api.parsing import (
 from domain.values import (
     MAX_CLAIMS,
     ApprovalPolicy,
+    DeliveryMode,
     DependencyKind,
     Json,
     LeaseAction,
@@ -277,3 +278,33 @@ class RegisterWorkspaceRequest(Body, frozen=True, kw_only=True):
 
     name: Text = None
     path: Text = None
+
+
+class PutBridgeRequest(Body, frozen=True, kw_only=True):
+    """A bridge to make or change; of a known one, what is absent stays.
+
+    A new one needs the `url`. Without a `secret` (`whsec_…`) it gets one. `workspace` is an id, a
+    name or a path.
+    """
+
+    url: Text = None
+    secret: Text = None
+    rotate_secret: bool | None = None
+    scope: Annotated[str, one_of(Scope)] | None = None
+    workspace: Text = None
+    name: Text = None
+    enabled: bool | None = None
+
+
+class CreateTaskBridgeNotificationSubscriptionRequest(Body, frozen=True, kw_only=True):
+    """Whom to tell, through which bridge, how the task ends."""
+
+    REQUIRED = ("bridge_instance_id", "delivery_mode", "scope")
+    subscription_id: Text = None
+    bridge_instance_id: Text = None
+    scope: Annotated[str, one_of(Scope)] | None = None
+    workspace_id: Text = None
+    peer_id: Text = None
+    thread_id: Text = None
+    group_id: Text = None
+    delivery_mode: Annotated[str, one_of(DeliveryMode)] | None = None

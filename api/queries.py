@@ -112,3 +112,18 @@ class ExplainRunQuery(Query, frozen=True, kw_only=True):
 
     session_id: str = ""
     priority_min: Int32 = 0
+
+
+class BridgeSubscriptionsQuery(Query, frozen=True, kw_only=True):
+    """Which subscriptions of a task to list; a limit of 0 or less means no limit."""
+
+    bridge_instance_id: str = ""
+    scope: Scope | None = None
+    workspace_id: str = ""
+    limit: SignedInt32 = 0
+
+
+class BridgeDeliveriesQuery(Query, frozen=True, kw_only=True):
+    """How many subscriptions of a bridge to list; 0 means 50, and 500 is the most."""
+
+    limit: Int32 = 0

@@ -21,6 +21,7 @@ from projections.wire import (
     TimelineItem,
     Workspace,
 )
+from projections.wire.bridges import Bridge, BridgeSubscription
 from projections.wire.dashboard import Dashboard
 from projections.wire.explain import Explanation
 from projections.wire.inbox import Inbox, TriageState
@@ -294,3 +295,35 @@ class ExplainRunResponse(Struct, frozen=True):
     """Why a run is handed to whom."""
 
     explain: Explanation
+
+
+class PutBridgeResponse(Struct, frozen=True, omit_defaults=True):
+    """A bridge; `secret` is there when it is new, and shown at no other time."""
+
+    bridge: Bridge
+    secret: str = ""
+
+
+class BridgeResponse(Struct, frozen=True):
+    """A bridge; `secret_available` is false when its secret has to be set again."""
+
+    bridge: Bridge
+    secret_available: bool
+
+
+class ListBridgesResponse(Struct, frozen=True):
+    """Bridges."""
+
+    bridges: tuple[Bridge, ...]
+
+
+class BridgeSubscriptionResponse(Struct, frozen=True):
+    """A subscription."""
+
+    subscription: BridgeSubscription
+
+
+class ListTaskBridgeNotificationSubscriptionsResponse(Struct, frozen=True):
+    """Subscriptions, with what became of the last tries."""
+
+    subscriptions: tuple[BridgeSubscription, ...]

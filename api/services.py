@@ -8,6 +8,7 @@ from contextlib import suppress
 from typing import Any, Final
 
 from api.access import Access
+from api.bridges.bridges import Bridges
 from api.guard import Guard
 from api.moments import Moments
 from api.projections import Projections
@@ -140,6 +141,7 @@ class Services:
         self.hub = Hub(self.ledger.head)
         self.claims = ClaimQueue()
         self.signal = CommitSignal()
+        self.bridges = Bridges(self)
         self.committer = self._committer()
         if not self.committer.feeding:
             self.hub.head = self.committer.feed_position
@@ -199,6 +201,7 @@ class Services:
         self.keep(asyncio.create_task(self._every(self.settings.sweep_seconds, self._escalate)))
         self.keep(asyncio.create_task(self._every(_FOREIGN_POLL_SECONDS, self._poll)))
         self.keep(asyncio.create_task(self.ledger.access.watch(self._heard)))
+        self.keep(asyncio.create_task(self.bridges.deliveries.run()))
         self.keep(asyncio.create_task(self._every(_SNAPSHOT_SECONDS, self.moments.keep_up)))
         await self.projections.resume()
 
@@ -222,6 +225,7 @@ class Services:
         for task in list(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self.bridges.close()
         await self.committer.close()
 
     def close(self) -> None:
@@ -288,6 +292,7 @@ class Services:
     def _notice(self, commit: Commit) -> None:
         """Tell those who wait for a commit what it may mean to them."""
         self.signal.notice()
+        self.bridges.deliveries.notice(commit)
         rows = commit.rows.get(FEED_TABLE)
         if rows is None:
             self.access.forget()

@@ -64,6 +64,12 @@ class Settings(Struct, frozen=True, kw_only=True):
     claim_wait_seconds: float = 60.0
     drain_poll_seconds: float = 0.5
     shutdown_seconds: float = 10.0
+    secret_key_file: str = ""
+    bridge_private_targets: bool = False
+    bridge_timeout_seconds: float = 10.0
+    bridge_retry_seconds: float = 2.0
+    bridge_retry_max_seconds: float = 3_600.0
+    bridge_concurrency: int = 16
 
     @property
     def sqlite_path(self) -> str:
@@ -114,6 +120,10 @@ _RULES: Final[Mapping[str, Callable[[Any], str]]] = {
     "claim_wait_seconds": _between(0, _DAY),
     "drain_poll_seconds": _between(0.01, 60),
     "shutdown_seconds": _between(0, _DAY),
+    "bridge_timeout_seconds": _between(0.01, 600),
+    "bridge_retry_seconds": _between(0.01, _DAY),
+    "bridge_retry_max_seconds": _between(0.01, 7 * _DAY),
+    "bridge_concurrency": _between(1, 1_000),
 }
 
 

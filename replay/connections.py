@@ -3,7 +3,7 @@
 import secrets
 import sqlite3
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from threading import Event, Thread
 from typing import Final
@@ -11,7 +11,7 @@ from typing import Final
 from eventsourcing import persistence
 from eventsourcing import sqlite as library
 
-from replay.errors import StoreOpenError
+from replay.errors import StoreOpenError, is_unavailable, unavailable
 from replay.lock import StoreLock, live_server
 from replay.store import SqlReader
 
@@ -264,6 +264,19 @@ class SQLiteAccess:
                 connection.close()
             else:
                 self._idle.append(connection)
+
+    @contextmanager
+    def apart(self) -> Iterator[sqlite3.Connection]:
+        """Yield a connection of its own in a transaction, which is committed at the end."""
+        try:
+            with closing(self.pool.connect()) as connection:
+                connection.execute("BEGIN IMMEDIATE")
+                yield connection
+                connection.execute("COMMIT")
+        except sqlite3.Error as error:
+            if is_unavailable(error):
+                raise unavailable(error) from error
+            raise
 
     def node(self) -> int:
         """Return a number that differs from start to start: one process serves a file at a time."""

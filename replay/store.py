@@ -131,6 +131,13 @@ class Access(Protocol):
     async def watch(self, heard: Callable[[], None]) -> None:
         """Call `heard` when another process has committed, as far as the store tells."""
 
+    def apart(self) -> AbstractContextManager[Connection]:
+        """Return a context manager giving a session of its own in a transaction.
+
+        It is committed at the end. What is written so is no part of the ledger, and read models
+        have nothing to do with it. Raises StoreUnavailableError.
+        """
+
     @property
     def served(self) -> bool:
         """Whether somebody else may be waiting for the write lock."""

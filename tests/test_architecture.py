@@ -20,6 +20,7 @@ ALLOWED_LIBRARIES = {
     "replay": {"eventsourcing", "msgspec", "orjson", "psycopg"},
     "api": {
         "click",
+        "cryptography",
         "httptools",
         "httpx2",
         "msgspec",

@@ -42,6 +42,12 @@ HELP = {
     "claim_wait_seconds": "How long a waiting claim is held open, at most.",
     "drain_poll_seconds": "Time between two looks of a drain.",
     "shutdown_seconds": "Time for open requests to end when the server stops.",
+    "secret_key_file": "File with the key that encrypts secrets; by default the store's and .key.",
+    "bridge_private_targets": "Let bridges send to addresses that are not public.",
+    "bridge_timeout_seconds": "Time for one try to deliver a notification.",
+    "bridge_retry_seconds": "Time between the first two tries; it doubles from try to try.",
+    "bridge_retry_max_seconds": "Time between two tries, at most.",
+    "bridge_concurrency": "Notifications on their way at the same time, at most.",
 }
 
 

@@ -5,6 +5,7 @@ from typing import Final
 from api.operations import Operation
 from api.routes import (
     agent,
+    bridges,
     claims,
     feed,
     force,
@@ -37,6 +38,7 @@ OPERATIONS: Final[tuple[Operation, ...]] = (
     *scheduler.OPERATIONS,
     *feed.OPERATIONS,
     *registry.OPERATIONS,
+    *bridges.OPERATIONS,
     *projections.OPERATIONS,
     *pages.OPERATIONS,
 )

@@ -4,7 +4,7 @@ import asyncio
 import os
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any, Final
 
@@ -104,6 +104,19 @@ class PostgresAccess:
             session.raw.execute(statement)
         session.execute(_BEGIN_READING)
         return session
+
+    @contextmanager
+    def apart(self) -> Iterator[Session]:
+        """Yield a session of its own in a transaction, which is committed at the end."""
+        try:
+            with closing(self.connect()) as session:
+                session.execute("BEGIN")
+                yield session
+                session.execute("COMMIT")
+        except ForeignDatabaseError as error:
+            if error.unavailable:
+                raise unavailable(error) from error
+            raise
 
     def node(self) -> int:
         """Return a number that no other process had lately; raises ForeignDatabaseError."""

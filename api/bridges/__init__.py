@@ -1,0 +1,1 @@
+"""Bridges: signed webhooks that tell how tasks end."""

@@ -1,0 +1,95 @@
+"""Bridges as the server keeps them: events, secrets beside them, and the deliveries."""
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from api.bodies import PutBridgeRequest
+from api.bridges.deliveries import Deliveries
+from api.bridges.secrets import Secrets, key_of, new_secret
+from api.bridges.sender import Sender
+from api.bridges.targets import Targets
+from api.call import Call
+from api.guard import is_loopback
+from domain.bridge_commands import PutBridge, RemoveBridge
+from domain.bridge_state import BridgeState
+from domain.recorded import bridge_stream
+
+if TYPE_CHECKING:
+    from api.services import Services
+
+
+class Bridges:
+    """What operations on bridges and the background work share."""
+
+    def __init__(self, services: "Services") -> None:
+        """Read the key of the secrets, if there is one; raises SettingsError for a bad one."""
+        settings = services.settings
+        path = settings.sqlite_path
+        self._services = services
+        self._secrets = Secrets(
+            services.ledger, settings.secret_key_file, f"{path}.key" if path else ""
+        )
+        self._targets = Targets(
+            loopback=is_loopback(settings.host), private=settings.bridge_private_targets
+        )
+        self._sender = Sender(self._targets, settings.bridge_timeout_seconds)
+        self._one_at_a_time = asyncio.Lock()
+        self.deliveries = Deliveries(services, self._secrets, self._sender)
+
+    async def put(self, call: Call, body: PutBridgeRequest) -> str:
+        """Make or change a bridge; return its secret if that is new, the only time it is shown.
+
+        The secret is stored before the event that names it, so no bridge is without one.
+        """
+        bridge_id = call.id
+        if body.url is not None:
+            self._targets.check(body.url.strip())
+        secret = (body.secret or "").strip()
+        if secret:
+            key_of(secret)
+        async with self._one_at_a_time:
+            known = self._known(bridge_id)
+            if not secret and (body.rotate_secret or not self.has_secret(known)):
+                secret = new_secret()
+            secret_id = self._services.new_id("sec") if secret else ""
+            command = PutBridge(
+                bridge_id=bridge_id,
+                url=body.url,
+                scope=body.scope,
+                workspace=body.workspace,
+                name=body.name,
+                enabled=body.enabled,
+                secret_id=secret_id,
+            )
+            await self._commit(call, command, secret)
+        return secret
+
+    async def _commit(self, call: Call, command: PutBridge, secret: str) -> None:
+        bridge_id = command.bridge_id
+        try:
+            if secret:
+                await asyncio.to_thread(self._secrets.keep, bridge_id, command.secret_id, secret)
+            await call.submit(command)
+        finally:
+            if secret:
+                known = self._known(bridge_id)
+                in_use = known.secret_id if known else ""
+                await asyncio.to_thread(self._secrets.forget, bridge_id, but=in_use)
+
+    async def remove(self, call: Call) -> None:
+        """Forget a bridge with its secret."""
+        async with self._one_at_a_time:
+            await call.submit(RemoveBridge(bridge_id=call.id))
+            await asyncio.to_thread(self._secrets.forget, call.id)
+
+    def has_secret(self, bridge: BridgeState | None) -> bool:
+        """Whether the secret of a bridge is at hand, which it is not after an import."""
+        return bridge is not None and self._secrets.secret(bridge.secret_id) is not None
+
+    def _known(self, bridge_id: str) -> BridgeState | None:
+        state = self._services.ledger.state(bridge_stream(bridge_id))
+        return state if isinstance(state, BridgeState) and not state.removed else None
+
+    async def close(self) -> None:
+        """Close what is open."""
+        await self._sender.close()
