@@ -95,6 +95,10 @@ coverage: install-dev ## Run the tests and hold the coverage thresholds
 
 ##### Package and maintain
 
+.PHONY: docs
+docs: install-dev ## Write the pages of docs/reference from the code
+	$(BIN)/python -m tests.docs
+
 .PHONY: build
 build: install-dev ## Build a wheel into dist/
 	$(BIN)/python -m build --wheel --no-isolation

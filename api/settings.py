@@ -78,7 +78,7 @@ class Settings(Struct, frozen=True, kw_only=True):
 
 
 def _between(least: float, most: float) -> Callable[[Any], str]:
-    return lambda value: "" if least <= value <= most else f"must be from {least:g} to {most:g}"
+    return lambda value: "" if least <= value <= most else f"must be from {least} to {most}"
 
 
 def _host(value: str) -> str:
@@ -127,14 +127,19 @@ _RULES: Final[Mapping[str, Callable[[Any], str]]] = {
 }
 
 
+def complaint(field: str, value: Any) -> str:
+    """Return what a setting must be when it is not this value; empty when it may be."""
+    return _RULES[field](value) if field in _RULES else ""
+
+
 def check(settings: Settings, name_of: Callable[[str], str] = str) -> Settings:
     """Return the settings; raises SettingsError naming every bad one as `name_of` calls it."""
     problems = []
-    for field, rule in _RULES.items():
+    for field in _RULES:
         value = getattr(settings, field)
-        if complaint := rule(value):
+        if expected := complaint(field, value):
             shown = ",".join(value) if isinstance(value, tuple) else value
-            problems.append(f"{name_of(field)} {complaint}, got {without_password(str(shown))!r}")
+            problems.append(f"{name_of(field)} {expected}, got {without_password(str(shown))!r}")
     if settings.attention_after_cycles < settings.starved_after_cycles:
         names = (name_of("attention_after_cycles"), name_of("starved_after_cycles"))
         problems.append(f"{names[0]} must not be less than {names[1]}")

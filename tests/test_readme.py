@@ -1,54 +1,12 @@
-"""The README keeps its word: its commands run, its targets and folders exist."""
+"""The README keeps its word: its targets, folders and libraries exist."""
 
-import os
 import re
-import subprocess
-import sys
-from collections.abc import Iterator
 from pathlib import Path
-
-import pytest
-
-from tests.support.server import Server, free_port, running
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
 SNIPPETS = re.findall(r"^```sh\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
 MAKE = [snippet for snippet in SNIPPETS if snippet.startswith("make ")]
-SHELL = [snippet for snippet in SNIPPETS if not snippet.startswith("make ")]
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    folder, port = tmp_path_factory.mktemp("readme"), free_port()
-    command = ["-m", "api.cli", "serve", "--port", str(port), "--store", f"sqlite:{folder}/l.db"]
-    with running(command, port=port, log=folder / "log") as started:
-        yield started
-
-
-def test_every_command_of_the_readme_runs_in_order(server: Server, tmp_path: Path) -> None:
-    script = "".join(SHELL).replace("http://127.0.0.1:8420", server.url)
-    environment = {
-        **os.environ,
-        "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
-        "TASKLEDGER_SERVER": server.url,
-    }
-
-    done = subprocess.run(
-        ["bash", "-euxo", "pipefail", "-c", script],
-        cwd=tmp_path,
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
-
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert '"error"' not in done.stdout
-    assert "hello Ada" in done.stdout
-    assert "task.run_completed" in done.stdout
-    assert "event: task.run_enqueued" in done.stdout
 
 
 def test_every_make_target_of_the_readme_exists() -> None:

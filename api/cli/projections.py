@@ -145,7 +145,7 @@ def on_site(command: F) -> F:
     """Run an asynchronous command against the site that its options lead to."""
 
     @option("--server", default="", help="Address of a server; found by the store if not given.")
-    @option("--token", default="", help="Access token.")
+    @option("--token", envvar="TASKLEDGER_TOKEN", default="", help="Access token.")
     @store_option
     @json_option
     @wraps(command)

@@ -17,7 +17,7 @@ from domain.events import (
     RunNeedsAttention,
     RunReleased,
 )
-from domain.instants import SECOND
+from domain.instants import SECOND, rfc3339
 from domain.recorded import Recorded
 from domain.task.cascade import settle, status_with
 from domain.task.outcomes import end_badly, end_well, outcome_hash
@@ -61,8 +61,7 @@ def _rejection(command: LeaseCommand, plan: Plan, holds_other: bool) -> LeaseRej
     if held_before is not None:
         return LeaseRejectedError(
             "AUTONOMY_LEASE_EXPIRED",
-            f'session "{session_id}" no longer holds task run "{run_id}", '
-            f"which is {held_before[1].status}",
+            f'session "{session_id}" no longer holds task run "{run_id}", {_now(held_before[1])}',
         )
     if holds_other:
         return LeaseRejectedError(
@@ -73,6 +72,13 @@ def _rejection(command: LeaseCommand, plan: Plan, holds_other: bool) -> LeaseRej
         "AUTONOMY_NO_ACTIVE_LEASE",
         f'session "{session_id}" holds no active lease, expected one on task run "{run_id}"',
     )
+
+
+def _now(run: Run) -> str:
+    """Return what has become of a run whose holder lost it."""
+    if run.is_active and run.claim_token_hash:
+        return f"whose lease ran out at {rfc3339(run.lease_until)}"
+    return f"which is {run.status}"
 
 
 def _held_before(command: LeaseCommand, plan: Plan) -> tuple[TaskState, Run] | None:

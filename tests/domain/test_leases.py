@@ -8,7 +8,7 @@ import pytest
 from domain import errors
 from domain.commands import AttachSession, CancelRun, ClaimRun, DeleteTask, StartRun
 from domain.events import RunCompleted, RunFailed, RunLeaseExtended, RunReleased
-from domain.instants import SECOND
+from domain.instants import SECOND, rfc3339
 from domain.values import NO_JSON, Actor
 from tests.support.spec import NOW, Spec, Step, given, on
 from tests.support.steps import (
@@ -244,6 +244,7 @@ def test_a_session_that_holds_another_run_is_told_so(mutate: Callable[..., Step]
 def test_the_deadline_itself_is_too_late(mutate: Callable[..., Step]) -> None:
     spec = held().when(mutate("r1", "s1", DEADLINE))
     rejected(spec, "AUTONOMY_LEASE_EXPIRED")
+    assert f"whose lease ran out at {rfc3339(DEADLINE)}" in str(spec.refusal)
     assert held().when(mutate("r1", "s1", DEADLINE - 1)).refusal is None
 
 
@@ -262,7 +263,9 @@ def test_who_lost_the_run_has_no_lease(mutate: Callable[..., Step], gone: Step) 
     ids=["completed", "failed", "canceled"],
 )
 def test_who_held_a_run_that_ended_is_told_so(mutate: Callable[..., Step], end: Any) -> None:
-    rejected(held().given(end).when(mutate("r1", "s1")), "AUTONOMY_LEASE_EXPIRED")
+    spec = held().given(end).when(mutate("r1", "s1"))
+    rejected(spec, "AUTONOMY_LEASE_EXPIRED")
+    assert ", which is " in str(spec.refusal)
 
 
 @every_mutation

@@ -1,0 +1,95 @@
+"""The reference of the events, from the facts that are stored."""
+
+import inspect
+from collections.abc import Iterator, Mapping
+from typing import Any, Final, get_type_hints
+
+from msgspec.structs import fields
+
+from api.openapi import Schemas
+from domain.events import FACTS, Fact
+from domain.recorded import OPS_STREAM, SCHEDULER_STREAM
+from tests.docs.markdown import code, link, page, table
+from tests.docs.schemas import kind_of
+
+_INTRODUCTION: Final = """\
+# Events
+
+Every change is one event of the types below. A client reads it as a timeline item, over
+[`/api/tasks/{id}/timeline`](http.md#get-apitasksidtimeline), its stream, and those of the whole
+ledger:
+
+| member | value |
+| --- | --- |
+| `sequence` | the place in the ledger; later events have a higher one |
+| `event_id` | names the event for ever |
+| `event_type` | one of the types below |
+| `task`, `run` | the task and run it belongs to, as they were right after the event |
+| `actor` | who did it: `kind` and `ref` |
+| `origin` | through which door: `kind`, and the operation as `ref` |
+| `payload` | what this type adds; the tables below |
+| `timestamp` | the time of the command, RFC 3339 |
+
+A member of a payload that is always there is marked; the others are left out when they are empty.
+A type "added" is not known to other servers of the task API; clients may pass over it."""
+_STREAMS: Final = {
+    "task": "one stream per task",
+    "scheduler": f"the stream {code(SCHEDULER_STREAM)}",
+    "session": "one stream per agent session",
+    "workspace": "one stream per workspace",
+    "inbox": "one stream per actor",
+    "ops": f"the stream {code(OPS_STREAM)}",
+}
+
+
+def events() -> str:
+    """Return the page."""
+    return page(
+        _INTRODUCTION,
+        "## All types",
+        table(("type", "what happened"), map(_row, FACTS)),
+        *(block for area in _areas() for block in _part(area)),
+    )
+
+
+def _row(fact: type[Fact]) -> tuple[str, str]:
+    return link(code(fact.TYPE), fact.TYPE), _summary(fact)
+
+
+def _summary(fact: type[Fact]) -> str:
+    return inspect.cleandoc(fact.__doc__ or "").partition("\n\n")[0]
+
+
+def _area(fact: type[Fact]) -> str:
+    return fact.TYPE.partition(".")[0]
+
+
+def _areas() -> tuple[str, ...]:
+    return tuple(dict.fromkeys(map(_area, FACTS)))
+
+
+def _part(area: str) -> Iterator[str]:
+    yield f"## {area}.*"
+    if area in _STREAMS:
+        yield f"Kept in {_STREAMS[area]}."
+    for fact in FACTS:
+        if _area(fact) == area:
+            yield f"### {fact.TYPE}"
+            yield inspect.cleandoc(fact.__doc__ or "")
+            rows = list(_members(fact))
+            yield table(("payload", "value", "always"), rows) if rows else "No payload."
+
+
+def _members(fact: type[Fact]) -> Iterator[tuple[str, str, str]]:
+    made = Schemas()
+    made.of(fact)
+    known: Mapping[str, Any] = made.components[fact.__name__]["properties"]
+    hints = get_type_hints(fact, include_extras=True)
+    for field in fields(fact):
+        if field.name not in fact.PRIVATE:
+            kind = "date-time" if _is_instant(hints[field.name]) else kind_of(known[field.name])
+            yield code(field.name), kind, "yes" if field.required else ""
+
+
+def _is_instant(hint: Any) -> bool:
+    return any("instant" in (meta.extra or {}) for meta in getattr(hint, "__metadata__", ()))
