@@ -1,11 +1,13 @@
 """What events changed: each with the fields it touched, and two moments beside each other."""
 
 from collections.abc import Iterator
-from typing import Any, Final
+from functools import lru_cache
+from typing import Any, Final, get_type_hints
 
 import msgspec
 from msgspec import Struct
 
+from domain.instants import Instant, rfc3339
 from domain.recorded import Recorded
 from domain.world import Change, State, evolve
 from replay.fold import Fold, FoldError, Source
@@ -87,8 +89,37 @@ def _differ(old: dict[str, Any], new: dict[str, Any], name: str) -> bool:
 def _fields(state: State | None) -> dict[str, Any]:
     found: dict[str, Any] = {}
     if state is not None:
-        _flatten("", msgspec.json.decode(msgspec.json.encode(state)), found)
+        plain = msgspec.json.decode(msgspec.json.encode(state))
+        _flatten("", _readable(state, plain), found)
     return found
+
+
+def _readable(value: Any, plain: Any) -> Any:
+    """Return the plain form of a value with its instants as times and without empty collections.
+
+    What callers sent as JSON stays as it is.
+    """
+    match value:
+        case Struct():
+            instants = _instants(type(value))
+            return {
+                name: rfc3339(inner) if name in instants else _readable(getattr(value, name), inner)
+                for name, inner in plain.items()
+                if getattr(value, name) not in ({}, ())
+            }
+        case dict():
+            return {name: _readable(value[name], inner) for name, inner in plain.items()}
+        case tuple():
+            return [_readable(*pair) for pair in zip(value, plain, strict=True)]
+        case _:
+            return plain
+
+
+@lru_cache
+def _instants(kind: type[Struct]) -> frozenset[str]:
+    """Return the names of the fields that hold an instant."""
+    hints = get_type_hints(kind, include_extras=True)
+    return frozenset(name for name, hint in hints.items() if hint is Instant)
 
 
 def _flatten(name: str, value: Any, found: dict[str, Any]) -> None:

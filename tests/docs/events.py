@@ -2,15 +2,14 @@
 
 import inspect
 from collections.abc import Iterator, Mapping
-from typing import Any, Final, get_type_hints
+from typing import Final
 
-from msgspec.structs import fields
+from msgspec import Struct
+from msgspec import inspect as types
 
-from api.openapi import Schemas
 from domain.events import FACTS, Fact
 from domain.recorded import OPS_STREAM, SCHEDULER_STREAM
 from tests.docs.markdown import code, link, page, table
-from tests.docs.schemas import kind_of
 
 _INTRODUCTION: Final = """\
 # Events
@@ -39,6 +38,15 @@ _STREAMS: Final = {
     "workspace": "one stream per workspace",
     "inbox": "one stream per actor",
     "ops": f"the stream {code(OPS_STREAM)}",
+}
+_SIMPLE: Final[Mapping[type[types.Type], str]] = {
+    types.StrType: "string",
+    types.BoolType: "boolean",
+    types.IntType: "integer",
+    types.FloatType: "number",
+    types.NoneType: "null",
+    types.RawType: "any JSON",
+    types.AnyType: "any JSON",
 }
 
 
@@ -81,15 +89,32 @@ def _part(area: str) -> Iterator[str]:
 
 
 def _members(fact: type[Fact]) -> Iterator[tuple[str, str, str]]:
-    made = Schemas()
-    made.of(fact)
-    known: Mapping[str, Any] = made.components[fact.__name__]["properties"]
-    hints = get_type_hints(fact, include_extras=True)
-    for field in fields(fact):
+    for field in _fields(fact):
         if field.name not in fact.PRIVATE:
-            kind = "date-time" if _is_instant(hints[field.name]) else kind_of(known[field.name])
-            yield code(field.name), kind, "yes" if field.required else ""
+            yield code(field.name), _kind(field.type), "yes" if field.required else ""
 
 
-def _is_instant(hint: Any) -> bool:
-    return any("instant" in (meta.extra or {}) for meta in getattr(hint, "__metadata__", ()))
+def _fields(kind: type[Struct]) -> tuple[types.Field, ...]:
+    info = types.type_info(kind)
+    assert isinstance(info, types.StructType)
+    return info.fields
+
+
+def _kind(info: types.Type) -> str:
+    """Return the kind of value that a payload shows for a field of this type."""
+    match info:
+        case types.Metadata(type=inner, extra=extra):
+            return "date-time" if "instant" in (extra or {}) else _kind(inner)
+        case types.StructType(cls=cls):
+            members = ", ".join(code(field.name) for field in _fields(cls))
+            return f"object with {members}"
+        case types.UnionType(types=several):
+            return " or ".join(map(_kind, several))
+        case types.LiteralType(values=values):
+            return ", ".join(code(str(value)) for value in values)
+        case types.VarTupleType(item_type=item) | types.ListType(item_type=item):
+            return f"list of {_kind(item)}"
+        case types.DictType(value_type=value):
+            return f"object of {_kind(value)}"
+        case _:
+            return _SIMPLE[type(info)]

@@ -26,7 +26,8 @@ def kind_of(schema: Mapping[str, Any], named: Callable[[str], str] = code) -> st
         return " or ".join(kind)
     if kind == "object" and isinstance(inner := schema.get("additionalProperties"), dict):
         return f"object of {kind_of(inner, named)}"
-    return _FORMATS.get(schema.get("format", ""), schema.get("format", kind))
+    shown = schema.get("format", kind)
+    return str(_FORMATS.get(shown, shown))
 
 
 def linked(name: str) -> str:

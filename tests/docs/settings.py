@@ -19,12 +19,13 @@ _STORE: Final = """\
 ## Settings of the event store
 
 They belong to the event-store library and are read from the environment alone. Set them before the
-first event is written, and never change them for a store.
+first event is written, and never change them for a store. For the cipher install the extra
+`encryption`.
 
 | variable | meaning |
 | --- | --- |
 | `COMPRESSOR_TOPIC` | compresses recorded events, for instance `zlib` |
-| `CIPHER_TOPIC` | encrypts recorded events: `eventsourcing.cryptography:AESCipher`, with the extra `encryption` installed |
+| `CIPHER_TOPIC` | encrypts recorded events: `eventsourcing.cryptography:AESCipher` |
 | `CIPHER_KEY` | the key; `AESCipher.create_key(num_bytes=32)` makes one |"""
 
 

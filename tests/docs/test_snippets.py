@@ -1,7 +1,7 @@
 """Every snippet of the documentation runs, and prints what the page says it prints.
 
-Each page has a server and a folder of its own; its snippets run in order, as one reader would do
-it. What stands in a `text` block after a snippet is its output: `…` stands for anything on the line,
+Each page has a server and a folder of its own; its snippets run in order, as a reader would run
+them. A `text` block right behind a snippet is what it prints: `…` stands for anything on a line,
 and a line with `…` alone for any lines.
 """
 
@@ -10,7 +10,6 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
-from itertools import pairwise
 from pathlib import Path
 from typing import Final
 
@@ -21,10 +20,12 @@ from tests.docs.pages import PAGES, name_of
 from tests.support.server import Server, free_port, running
 
 ADDRESS: Final = "http://127.0.0.1:8420"
-SERVE: Final = ("make serve", "taskledger serve")
-KINDS: Final = {"sh", "python", "text", "json", "ini", "yaml", ""}
+KINDS: Final = {"sh", "python", "text", "ini", ""}
 SECONDS: Final = 60
-_BLOCK: Final = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+_BLOCK: Final = re.compile(
+    r"^```(?P<kind>\w*)\n(?P<text>.*?)^```$(?:\n```text\n(?P<output>.*?)^```$)?",
+    re.MULTILINE | re.DOTALL,
+)
 _MARK: Final = "### end of snippet"
 
 
@@ -40,15 +41,15 @@ class Snippet(Struct, frozen=True):
         return f"{self.text}echo; echo '{_MARK}'\n"
 
 
-def blocks_of(page: Path) -> list[tuple[str, str]]:
-    return _BLOCK.findall(page.read_text("utf-8"))
+def blocks_of(page: Path) -> Iterator[re.Match[str]]:
+    return _BLOCK.finditer(page.read_text("utf-8"))
 
 
 def snippets_of(page: Path) -> Iterator[Snippet]:
-    """Yield what a reader runs, but not what starts the server: the test has done that."""
-    for (kind, text), (next_kind, next_text) in pairwise([*blocks_of(page), ("", "")]):
-        output = next_text if next_kind == "text" else None
-        if kind == "sh" and not text.startswith((*SERVE, "make ")):
+    """Yield what a reader runs, except make: its targets are run elsewhere."""
+    for block in blocks_of(page):
+        kind, text, output = block.group("kind", "text", "output")
+        if kind == "sh" and not text.startswith("make "):
             yield Snippet(text, output)
         if kind == "python":
             yield Snippet(f"python3 - <<'PYTHON'\n{text}PYTHON\n", output)
@@ -77,17 +78,20 @@ def run(page: Path, server: Server, folder: Path) -> subprocess.CompletedProcess
 
 
 def pattern_of(output: str) -> re.Pattern[str]:
-    """Return what the printed text has to match; runs of spaces count as one."""
+    """Return what a text has to match that prints this output."""
     lines = [
-        r"(?:[^\n]*\n)*?" if line.strip() == "…" else rf"{_line(line)}\n"
-        for line in output.splitlines()
+        r"(?:[^\n]*\n)*?"
+        if line == "…"
+        else r"[^\n]*".join(map(re.escape, line.split("…"))) + r"\n"
+        for line in even(output).splitlines()
     ]
     return re.compile("".join(lines))
 
 
-def _line(line: str) -> str:
-    words = (r"[^\n]*".join(map(re.escape, word.split("…"))) for word in line.split())
-    return r" +".join(words) + " *"
+def even(text: str) -> str:
+    """Return a text with one space for many, and one line end at its end."""
+    lines = (" ".join(line.split()) for line in text.rstrip().splitlines())
+    return "".join(f"{line}\n" for line in lines)
 
 
 @pytest.mark.parametrize("page", WITH_SNIPPETS, ids=name_of)
@@ -105,11 +109,11 @@ def test_the_snippets_of_a_page_run_and_print_what_it_says(page: Path, tmp_path:
     )
     for snippet, text in zip(snippets, printed, strict=True):
         if snippet.output is not None:
-            assert pattern_of(snippet.output).fullmatch(f"{text.rstrip()}\n"), (
+            assert pattern_of(snippet.output).fullmatch(even(text)), (
                 f"the page says this prints\n{snippet.output}\nbut it prints\n{text}"
             )
 
 
 @pytest.mark.parametrize("page", PAGES, ids=name_of)
 def test_every_block_is_of_a_kind_that_is_looked_after(page: Path) -> None:
-    assert {kind for kind, _ in blocks_of(page)} <= KINDS
+    assert {block["kind"] for block in blocks_of(page)} <= KINDS

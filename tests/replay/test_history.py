@@ -33,6 +33,9 @@ def test_each_event_is_shown_with_what_it_changed(ledger: Ledger) -> None:
 
     assert list(by_sequence) == list(range(1, ledger.head + 1))
     assert FieldChange(field="task.title", after="First") in by_sequence[1]
+    created = rfc3339(found[0].recorded.occurred_at)
+    assert FieldChange(field="task.created_at", after=created) in by_sequence[1]
+    assert "runs" not in {change.field for change in by_sequence[1]}
     assert TITLE in by_sequence[updated_at(ledger)]
 
 
