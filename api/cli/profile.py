@@ -35,9 +35,25 @@ def show(server: Remote, task_id: str) -> None:
     server.show(at(answer, "profile"), print_profile)
 
 
+def an_object(
+    _ctx: click.Context, _param: click.Parameter, value: JsonObject | None
+) -> JsonObject | None:
+    """Return a profile whose sections can be completed; refuse anything but JSON objects."""
+    sections: list[JsonValue] = [] if value is None else [value, at(value, "worker") or {}]
+    if not all(isinstance(section, dict) for section in sections):
+        raise click.BadParameter("a profile and its worker section are JSON objects")
+    return value
+
+
 @profile.command("set")
 @click.argument("task_id")
-@option("--profile", "document", type=JSON, help="The whole profile, a JSON object.")
+@option(
+    "--profile",
+    "document",
+    type=JSON,
+    callback=an_object,
+    help="The whole profile, a JSON object.",
+)
 @option("--agent", "agent_name", default="", help="Only this agent may work on it.")
 @option("--allow-agent", "allowed_agent_names", multiple=True, help="One of those who may.")
 @option("--require", "required_capabilities", multiple=True, help="What a worker has to offer.")

@@ -1,5 +1,7 @@
 """`taskledger profile` against a running server."""
 
+import pytest
+
 from tests.cli.processes import Server
 
 
@@ -20,6 +22,13 @@ def test_a_profile_is_set_shown_and_deleted(server: Server) -> None:
     assert server.cli("profile", "delete", task_id).stdout == f"{task_id}  default profile\n"
     assert server.json("profile", "show", task_id)["worker"] == {"mode": "inherit"}
     assert "not found" in server.cli("profile", "delete", task_id, exit_code=1).stderr
+
+
+@pytest.mark.parametrize("document", ["[1]", "3", '{"worker": [1]}', "{"])
+def test_a_profile_that_is_no_object_is_refused(server: Server, document: str) -> None:
+    words = ("profile", "set", "task-1", "--profile", document, "--agent", "painter")
+
+    assert "'--profile'" in server.cli(*words, exit_code=2).stderr
 
 
 def test_a_run_is_explained(server: Server) -> None:
