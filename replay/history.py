@@ -1,6 +1,6 @@
 """What events changed: each with the fields it touched, and two moments beside each other."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import lru_cache
 from typing import Any, Final, get_type_hints
 
@@ -27,6 +27,10 @@ _ONE: Final = (
 _STREAMS: Final = (
     "SELECT DISTINCT originator_id FROM stored_events WHERE notification_id > ?"
     " AND notification_id <= ? AND originator_id > ? ORDER BY originator_id LIMIT ?"
+)
+_COUNT: Final = (
+    "SELECT count(DISTINCT originator_id) FROM stored_events WHERE notification_id > ?"
+    " AND notification_id <= ?"
 )
 _absent: Final = object()
 
@@ -154,13 +158,22 @@ def _page(source: Source, stream: str, after: int, upto: int) -> list[Row]:
 
 
 def differences_between(
-    ledger: Ledger, source: Source, *, stream: str = "", after: int, upto: int
+    ledger: Ledger,
+    source: Source,
+    *,
+    stream: str = "",
+    after: int,
+    upto: int,
+    told: Callable[[int, int], None] = lambda _done, _target: None,
 ) -> Iterator[StreamDiff]:
     """Yield the streams, by name, whose states at two sequences differ; of one, or of all.
 
-    Raises FoldError for an event that cannot be read.
+    `told` gets how many streams were compared, of how many. Raises FoldError for an event that
+    cannot be read.
     """
-    for name in (stream,) if stream else _streams(source, after, upto):
+    total = 1 if stream else source.select(_COUNT, (after, upto))[0][0]
+    for number, name in enumerate((stream,) if stream else _streams(source, after, upto), 1):
+        told(number, total)
         states = _States(ledger, source, name)
         changes = field_changes(states.at(after), states.at(upto))
         if changes:

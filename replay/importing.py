@@ -1,7 +1,6 @@
-"""Lines of an export into a store, in chunks that each commit with their read models."""
+"""Lines of an export into a store, in chunks of whole commands that commit with their rows."""
 
 from collections.abc import Callable, Iterable, Iterator
-from itertools import islice
 from typing import Final
 
 from domain.recorded import Recorded
@@ -49,6 +48,18 @@ def read_events(lines: Iterable[bytes]) -> Iterator[Numbered]:
         yield number, recorded
 
 
+def _chunks(events: Iterable[Numbered]) -> Iterator[list[Numbered]]:
+    """Yield what is to be committed together: whole commands, and about a page of events."""
+    chunk: list[Numbered] = []
+    for numbered in events:
+        if len(chunk) >= PAGE and numbered[1].command_id != chunk[-1][1].command_id:
+            yield chunk
+            chunk = []
+        chunk.append(numbered)
+    if chunk:
+        yield chunk
+
+
 class Importer:
     """Appends events to a store that nobody serves, keeping sequences, versions and ids."""
 
@@ -67,8 +78,7 @@ class Importer:
         Lines whose events are in the store are compared with it, so that an import which was
         stopped goes on by being started again. Raises ImportRefusedError.
         """
-        events = read_events(lines)
-        while chunk := list(islice(events, PAGE)):
+        for chunk in _chunks(read_events(lines)):
             fresh = self._fresh(chunk)
             if fresh:
                 self._append(fresh)

@@ -177,13 +177,20 @@ def diff(*, before: str, after: str, task_id: str, store: str, as_json: bool) ->
     from replay.moments import moment_of
 
     stream = task_stream(task_id) if task_id else ""
-    with ledger_of(store) as ledger, ledger.snapshot() as source:
+    with ledger_of(store) as ledger, ledger.snapshot() as source, progress() as told:
         require_task(ledger, task_id)
         start = moment_of(ledger, source, before).sequence
         end = moment_of(ledger, source, after).sequence
         if end < start:
             raise click.UsageError(f"--to ({end}) comes before --from ({start})")
-        found = differences_between(ledger, source, stream=stream, after=start, upto=end)
+        found = differences_between(
+            ledger,
+            source,
+            stream=stream,
+            after=start,
+            upto=end,
+            told=lambda done, target: told("streams", done, target),
+        )
         for each in found:
             if as_json:
                 output.json_line(msgspec.to_builtins(each))

@@ -1,8 +1,10 @@
 """`taskledger export` and `import`: the ledger as NDJSON of CloudEvents 1.0."""
 
 import os
+import shutil
 import sys
-from collections.abc import Iterable, Iterator
+import tempfile
+from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
@@ -93,8 +95,9 @@ def _resumed(file: str, target: IO[bytes], size: int) -> int:
 def import_(*, file: str, store: str, as_json: bool) -> None:
     """Add the events of an export to a store, with their sequences, times and ids.
 
-    FILE is checked as a whole before anything is written; standard input (-) is checked chunk by
-    chunk. An import that was stopped goes on when it is started again. No server may be running.
+    FILE, or standard input when it is -, is checked as a whole before anything is written. Events
+    are then committed about a thousand at a time, never a part of a command. An import that was
+    stopped goes on when it is started again. No server may be running.
 
     Exit codes: 0 done, 1 a line is refused (its number is printed), 2 wrong usage or environment.
     """
@@ -104,10 +107,14 @@ def import_(*, file: str, store: str, as_json: bool) -> None:
 
     Path(path_of(store)).parent.mkdir(parents=True, exist_ok=True)
     try:
-        with progress() as told, _released(StoreLock(path_of(store))):
-            if file != "-":
-                _check(file, told)
-            done = _import(store, file, told)
+        with (
+            progress() as told,
+            _released(StoreLock(path_of(store))),
+            _lines_of(file) as lines,
+        ):
+            _check(lines, told)
+            lines.seek(0)
+            done = _import(store, lines, told)
     except ImportRefusedError as error:
         raise Failure(f"{file}: {error}", REFUSED) from error
     except (StoreInUseError, ReplayError, OSError) as error:
@@ -127,28 +134,34 @@ def _released(lock: "StoreLock") -> Iterator[None]:
         lock.release()
 
 
-def _check(file: str, told: Told) -> None:
+@contextmanager
+def _lines_of(file: str) -> Iterator[IO[bytes]]:
+    """Yield what can be read twice; standard input is kept in a temporary file."""
+    if file != "-":
+        with Path(file).open("rb") as lines:
+            yield lines
+        return
+    with tempfile.TemporaryFile(prefix="taskledger-import-") as kept:
+        shutil.copyfileobj(sys.stdin.buffer, kept)
+        kept.seek(0)
+        yield kept
+
+
+def _check(lines: IO[bytes], told: Told) -> None:
     from replay.importing import read_events
 
-    with Path(file).open("rb") as lines:
-        size = Path(file).stat().st_size
-        for number, _ in read_events(lines):
-            if number % 1000 == 0:
-                told("checked", lines.tell(), size)
+    size = os.fstat(lines.fileno()).st_size
+    for number, _ in read_events(lines):
+        if number % 1000 == 0:
+            told("checked", lines.tell(), size)
 
 
-def _import(store: str, file: str, told: Told) -> dict[str, int]:
+def _import(store: str, lines: IO[bytes], told: Told) -> dict[str, int]:
     from api.services import build
     from replay.importing import Importer
 
     with closing(build(Settings(store=store))) as services:
         importer = Importer(services.ledger, services.projectors)
-        with Path(file).open("rb") if file != "-" else _standard_input() as lines:
-            importer.take(lines, lambda last: told("imported", last, 0))
+        importer.take(lines, lambda last: told("imported", last, 0))
         head = services.ledger.head
     return {"imported": importer.imported, "present": importer.present, "head": head}
-
-
-@contextmanager
-def _standard_input() -> Iterator[Iterable[bytes]]:
-    yield sys.stdin.buffer

@@ -4,7 +4,9 @@ import json
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
+from api.cli.main import main
 from tests.cli.processes import Server
 from tests.replay.audited import events_of, planted, store_of
 
@@ -105,6 +107,25 @@ def test_a_damaged_file_is_refused_and_nothing_is_imported(offline: Server, tmp_
 
     assert "line 4" in told
     assert not copy.exists() or events_of(copy) == []
+
+
+def test_standard_input_is_imported_as_a_file_is(
+    offline: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("replay.importing.PAGE", 2)
+    copy = tmp_path / "copy.db"
+    lines = offline.cli("export", "-", "--store", offline.store).stdout.encode()
+    words = ("import", "-", "--store", f"sqlite:{copy}")
+
+    refused = CliRunner().invoke(main, words, input=lines[:-20])
+    assert refused.exit_code == 1
+    last = len(lines.splitlines())
+    assert f"line {last}: " in refused.stderr
+    assert not copy.exists() or events_of(copy) == []
+
+    done = CliRunner().invoke(main, words, input=lines)
+    assert done.exit_code == 0, done.output
+    assert events_of(copy) == events_of(tmp_path / "ledger.db")
 
 
 def test_a_served_store_can_be_read_but_not_imported_into(tmp_path: Path) -> None:

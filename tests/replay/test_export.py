@@ -120,6 +120,22 @@ def test_chunks_before_a_damaged_line_stay_and_the_import_goes_on(
     assert in_order(target)
 
 
+def test_no_command_is_ever_in_the_store_by_half(
+    tmp_path: Path, lines: list[bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(importing, "PAGE", 1)
+    commands = [json.loads(line)["commandid"] for line in lines]
+    assert len(set(commands)) < len(commands), "no command has two events"
+    for whole in range(len(lines)):
+        target = tmp_path / f"copy-{whole}.db"
+        with pytest.raises(ImportRefusedError):
+            imported(target, [*lines[:whole], b"{}\n"])
+        # What lies right before the damage may be half a command, so it waits for the rest.
+        kept = len(events_of(target))
+        assert kept == 0 or commands[kept - 1] != commands[kept]
+        assert kept == max(whole - commands[:whole].count(commands[max(whole - 1, 0)]), 0)
+
+
 def test_the_export_of_another_ledger_is_refused(tmp_path: Path, lines: list[bytes]) -> None:
     folder = tmp_path / "other"
     folder.mkdir()

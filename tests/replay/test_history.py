@@ -67,6 +67,17 @@ def test_moments_are_compared_stream_by_stream(ledger: Ledger) -> None:
     assert nothing == []
 
 
+def test_comparing_tells_how_far_it_is(ledger: Ledger) -> None:
+    heard: list[tuple[int, int]] = []
+
+    def told(done: int, target: int) -> None:
+        heard.append((done, target))
+
+    list(differences_between(ledger, ledger.reader, after=0, upto=ledger.head, told=told))
+
+    assert heard == [(1, 3), (2, 3), (3, 3)]
+
+
 def test_a_time_means_the_last_sequence_recorded_by_then(ledger: Ledger) -> None:
     events = ledger.read(0, 100)
     for recorded in events:
