@@ -14,6 +14,7 @@ import msgspec
 
 from domain.eligibility import Demand, meets, owner_keys
 from domain.world import ClaimQuery
+from projections.backlog import RANKS
 from projections.rows import Reader, Row
 
 _FOR_ANYBODY: Final = "claimable = 1 AND workspace_id = ?"
@@ -57,6 +58,14 @@ _OF_DEMAND: Final = {
 }
 """By whether the session is bound to a channel."""
 
+# Read by priority, since there is an index for that; no other table needs to know the oldest.
+_WAITING: Final = " UNION ALL ".join(
+    "SELECT * FROM (SELECT queued_at, run_id, task_id FROM backlog WHERE paused = 0"
+    f" AND rank = {rank} AND queued_at <= ? AND claimable > 0"
+    f" ORDER BY queued_at, run_id LIMIT ?) AS of_rank{-rank}"
+    for rank in RANKS
+)
+
 _DEMANDS: Final = (
     "WITH RECURSIVE demands(demand) AS ("
     f"SELECT MIN(demand) FROM backlog WHERE {_DEMANDING} UNION ALL"
@@ -86,11 +95,8 @@ def claimable_runs(reader: Reader, claim: ClaimQuery) -> Iterator[tuple[str, str
 
 def waiting_runs(reader: Reader, queued_before: int, limit: int) -> list[Row]:
     """Return (task id, run id) of claimable runs queued by then, oldest first."""
-    return reader.select(
-        "SELECT task_id, run_id FROM backlog WHERE claimable > 0 AND queued_at <= ?"
-        " ORDER BY queued_at, run_id LIMIT ?",
-        (queued_before, limit),
-    )
+    found = sorted(reader.select(_WAITING, (queued_before, limit) * len(RANKS)))
+    return [(task_id, run_id) for _, run_id, task_id in found[:limit]]
 
 
 def _owned(claim: ClaimQuery, of_queue: Row) -> list[Row]:

@@ -363,3 +363,12 @@ def test_runs_that_wait_are_the_claimable_ones_queued_by_then(ledger: Ledger) ->
 
     assert waiting_runs(ledger.store, by_then, 9) == [("one", "run-one"), ("two", "run-two")]
     assert waiting_runs(ledger.store, by_then, 1) == [("one", "run-one")]
+
+
+def test_runs_that_wait_are_read_from_an_index(ledger: Ledger) -> None:
+    waiting_runs(ledger.store, ledger.now, 9)
+    plan = ledger.store.plan_of(ledger.store.selects[-1], (1,) * 8)
+
+    assert "backlog_list" in plan
+    assert "SCAN backlog" not in plan
+    assert "TEMP B-TREE" not in plan
