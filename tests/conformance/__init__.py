@@ -1,0 +1,1 @@
+"""The task API as it was agreed on, and whether the server keeps to it."""
