@@ -85,9 +85,9 @@ def claimable_runs(reader: Reader, claim: ClaimQuery) -> Iterator[tuple[str, str
     queue = _PLAIN[bool(claim.channel)]
     owned = _owned(claim, (claim.workspace_id,))
     found = sorted(reader.select(queue.first, (*sum(owned, ()), claim.workspace_id)))
-    rows = _in_order(reader, queue, owned, found)
-    if found and found[-1][0] == _LARGEST_RANK:
-        found.pop()
+    demanding = bool(found) and found[-1][0] == _LARGEST_RANK
+    rows = _in_order(reader, queue, owned, found[:-1] if demanding else found)
+    if demanding:
         rows = merge(rows, *_demanding(reader, claim))
     for _, _, run_id, task_id in rows:
         yield task_id, run_id
