@@ -12,6 +12,7 @@ from api.call import Call
 from api.guard import is_loopback
 from domain.bridge_commands import PutBridge, RemoveBridge
 from domain.bridge_state import BridgeState
+from domain.errors import DomainError
 from domain.recorded import bridge_stream
 
 if TYPE_CHECKING:
@@ -51,7 +52,6 @@ class Bridges:
             known = self._known(bridge_id)
             if not secret and (body.rotate_secret or not self.has_secret(known)):
                 secret = new_secret()
-            secret_id = self._services.new_id("sec") if secret else ""
             command = PutBridge(
                 bridge_id=bridge_id,
                 url=body.url,
@@ -59,28 +59,30 @@ class Bridges:
                 workspace=body.workspace,
                 name=body.name,
                 enabled=body.enabled,
-                secret_id=secret_id,
+                secret_id=self._services.new_id("sec") if secret else "",
             )
-            await self._commit(call, command, secret)
+            await self._commit(call, command, secret, known.secret_id if known else "")
         return secret
 
-    async def _commit(self, call: Call, command: PutBridge, secret: str) -> None:
-        bridge_id = command.bridge_id
-        try:
-            if secret:
-                await asyncio.to_thread(self._secrets.keep, bridge_id, command.secret_id, secret)
+    async def _commit(self, call: Call, command: PutBridge, secret: str, before: str) -> None:
+        if not secret:
             await call.submit(command)
-        finally:
-            if secret:
-                known = self._known(bridge_id)
-                in_use = known.secret_id if known else ""
-                await asyncio.to_thread(self._secrets.forget, bridge_id, but=in_use)
+            return
+        await asyncio.to_thread(self._secrets.keep, command.secret_id, secret)
+        try:
+            await call.submit(command)
+        except DomainError:
+            await asyncio.to_thread(self._secrets.forget, command.secret_id)
+            raise
+        await asyncio.to_thread(self._secrets.forget, before)
 
     async def remove(self, call: Call) -> None:
         """Forget a bridge with its secret."""
         async with self._one_at_a_time:
+            known = self._known(call.id)
             await call.submit(RemoveBridge(bridge_id=call.id))
-            await asyncio.to_thread(self._secrets.forget, call.id)
+            if known is not None:
+                await asyncio.to_thread(self._secrets.forget, known.secret_id)
 
     def has_secret(self, bridge: BridgeState | None) -> bool:
         """Whether the secret of a bridge is at hand, which it is not after an import."""

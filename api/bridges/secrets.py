@@ -19,7 +19,7 @@ _NEW_BYTES: Final = 32
 _SIZES: Final = range(24, 65)
 _CREATE: Final = (
     "CREATE TABLE IF NOT EXISTS bridge_secrets (secret_id TEXT PRIMARY KEY NOT NULL,"
-    " bridge_id TEXT NOT NULL, sealed BLOB NOT NULL)"
+    " sealed BLOB NOT NULL)"
 )
 
 
@@ -84,7 +84,7 @@ class Secrets:
             file.flush()
             os.fsync(file.fileno())
 
-    def keep(self, bridge_id: str, secret_id: str, secret: str) -> None:
+    def keep(self, secret_id: str, secret: str) -> None:
         """Store a secret durably; it counts once an event names its id.
 
         Raises ValidationError when there is no key, and StoreUnavailableError.
@@ -92,15 +92,13 @@ class Secrets:
         sealed = self._key().encrypt(secret.encode())
         with self._ledger.access.apart() as session:
             session.execute(_CREATE)
-            row = (secret_id, bridge_id, sealed)
-            session.execute("INSERT INTO bridge_secrets VALUES (?, ?, ?)", row)
+            session.execute("INSERT INTO bridge_secrets VALUES (?, ?)", (secret_id, sealed))
 
-    def forget(self, bridge_id: str, *, but: str = "") -> None:
-        """Remove the secrets of a bridge, all or all but one; raises StoreUnavailableError."""
+    def forget(self, secret_id: str) -> None:
+        """Remove a secret, if it is here; raises StoreUnavailableError."""
         if self._exists():
-            statement = "DELETE FROM bridge_secrets WHERE bridge_id = ? AND secret_id <> ?"
             with self._ledger.access.apart() as session:
-                session.execute(statement, (bridge_id, but))
+                session.execute("DELETE FROM bridge_secrets WHERE secret_id = ?", (secret_id,))
 
     def secret(self, secret_id: str) -> str | None:
         """Return a secret; None when it is not in this store, or sealed with another key."""

@@ -19,6 +19,7 @@ COMMANDS = {
     "scheduler": "api.cli.scheduler:scheduler",
     "session": "api.cli.registry:session",
     "workspace": "api.cli.registry:workspace",
+    "bridge": "api.cli.bridge:bridge",
     "token": "api.cli.token:token",
     "verify": "api.cli.audit:verify",
     "replay": "api.cli.audit:replay",
