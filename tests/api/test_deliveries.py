@@ -14,7 +14,6 @@ from msgspec.structs import replace
 from api.server import listen
 from api.services import build
 from api.settings import Settings
-from domain.events import NotificationDelivered
 from domain.world import Change
 from projections.bridges import BridgesProjector
 from projections.catalog import PROJECTORS
@@ -439,7 +438,7 @@ class FrailBridges(BridgesProjector):
     """Cannot take that something was delivered."""
 
     def apply(self, change: Change, rows: Rows) -> None:
-        if isinstance(change.recorded.fact, NotificationDelivered):
+        if change.recorded.type == "notification.delivered":
             raise ArithmeticError
         super().apply(change, rows)
 
