@@ -1,93 +1,12 @@
 """Notifications on their way to a real HTTP server."""
 
-import os
-import sqlite3
-import stat
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
-from msgspec.structs import replace
+from tests.api.bridged import bridged, complete, failures, followed, served, subscribe, when
+from tests.api.receiver import Request, receiving
 
-from api.server import listen
-from api.services import build
-from api.settings import Settings
-from domain.world import Change
-from projections.bridges import BridgesProjector
-from projections.catalog import PROJECTORS
-from projections.rows import Rows
-from tests.api.live import Client, LiveServer, serving
-from tests.api.receiver import Receiver, Request, receiving
-from tests.api.test_projections import finished, status, until
-
-QUICK: dict[str, Any] = {
-    "bridge_retry_seconds": 0.02,
-    "bridge_retry_max_seconds": 0.1,
-    "bridge_timeout_seconds": 0.4,
-}
 TOKEN = "agh_claim_abcdefghijklmnop"
-
-
-@contextmanager
-def bridged(folder: Path, receiver: Receiver, **settings: Any) -> Iterator[tuple[LiveServer, str]]:
-    """Give a server with the bridge `b` to a receiver, and its secret."""
-    with serving(folder, **{**QUICK, **settings}) as server:
-        made = server.client.ok("PUT", "/api/bridges/b", {"url": receiver.url}, 200)
-        yield server, made["secret"]
-
-
-def subscribe(client: Client, task_id: str, bridge: str = "b", **more: Any) -> str:
-    """Return the path of a new subscription to a task."""
-    body = {
-        "bridge_instance_id": bridge,
-        "scope": "global",
-        "peer_id": "ann",
-        "delivery_mode": "direct-send",
-        **more,
-    }
-    path = f"/api/tasks/{task_id}/notifications/bridges"
-    made = client.ok("POST", path, body, 201)["subscription"]
-    return f"{path}/{made['subscription_id']}"
-
-
-def followed(client: Client, task_id: str, **more: Any) -> str:
-    """Return the path of a subscription to a new task."""
-    client.create(id=task_id)
-    return subscribe(client, task_id, **more)
-
-
-def complete(client: Client, task_id: str, result: Any = None) -> None:
-    run = client.enqueue(task_id)["id"]
-    client.ok("POST", f"/api/task-runs/{run}/claim", {})
-    client.ok("POST", f"/api/task-runs/{run}/start", {})
-    client.ok("POST", f"/api/task-runs/{run}/complete", {"result": result})
-
-
-def when(
-    client: Client, path: str, holds: Callable[[dict[str, Any]], object], seconds: float = 15
-) -> dict[str, Any]:
-    """Return the subscription once something holds."""
-    give_up = time.monotonic() + seconds
-    while True:
-        found: dict[str, Any] = client.ok("GET", path)["subscription"]
-        if holds(found):
-            return found
-        assert time.monotonic() < give_up, found
-        time.sleep(0.01)
-
-
-def served(found: dict[str, Any]) -> bool:
-    return bool(found["cursor"]["last_sequence"])
-
-
-def failures(count: int) -> Callable[[dict[str, Any]], bool]:
-    def holds(found: dict[str, Any]) -> bool:
-        outcomes = [each["outcome"] for each in found.get("attempts", ())]
-        return outcomes.count("failed") >= count
-
-    return holds
 
 
 def test_the_end_of_a_task_is_told_signed_and_once(tmp_path: Path) -> None:
@@ -359,62 +278,6 @@ def test_events_that_tell_another_outcome_are_passed_over(tmp_path: Path) -> Non
         assert outcome == ("delivered" if shown == "canceled" else "passed_over")
 
 
-def test_a_restart_and_a_rebuild_send_nothing_again(tmp_path: Path) -> None:
-    with receiving() as receiver:
-        with bridged(tmp_path, receiver) as (server, _):
-            paths = [followed(server.client, f"t{n}") for n in range(3)]
-            for n in range(3):
-                complete(server.client, f"t{n}")
-            before = [when(server.client, path, served) for path in paths]
-        with serving(tmp_path, **QUICK) as server:
-            client = server.client
-            for name in ("bridges", "tasks"):
-                client.ok("POST", f"/api/projections/{name}/rebuild", status=202)
-                finished(client, name)
-            after = [client.ok("GET", path)["subscription"] for path in paths]
-            last = followed(client, "last")
-            complete(client, "last")
-            when(client, last, served)
-
-    assert after == before
-    assert len(receiver.requests) == 4
-
-
-def test_secrets_are_encrypted_with_a_key_that_nobody_else_can_read(tmp_path: Path) -> None:
-    with receiving() as receiver, bridged(tmp_path, receiver) as (server, secret):
-        key = tmp_path / "ledger.db.key"
-        assert stat.S_IMODE(os.stat(key).st_mode) == 0o600
-        rotated = server.client.ok("PUT", "/api/bridges/b", {"rotate_secret": True})["secret"]
-        assert rotated != secret
-        plain = [each.removeprefix("whsec_").encode() for each in (secret, rotated)]
-    for file in tmp_path.iterdir():
-        content = file.read_bytes()
-        assert not any(each in content for each in plain), file
-    with sqlite3.connect(tmp_path / "ledger.db") as connection:
-        ((kept,),) = connection.execute("SELECT count(*) FROM bridge_secrets")
-    connection.close()
-    assert kept == 1
-
-
-def test_without_its_secret_a_bridge_waits_for_another_one(tmp_path: Path) -> None:
-    with receiving() as receiver:
-        with bridged(tmp_path, receiver) as (server, first):
-            path = followed(server.client, "t")
-        (tmp_path / "ledger.db.key").unlink()
-        with serving(tmp_path, **QUICK) as server:
-            client = server.client
-            assert client.ok("GET", "/api/bridges/b")["secret_available"] is False
-            complete(client, "t")
-            found = when(client, path, failures(1))
-            assert "the secret of the bridge is not in this store" in found["cursor"]["last_error"]
-            second = client.ok("PUT", "/api/bridges/b", {"name": "again"})["secret"]
-            when(client, path, served)
-            assert second != first
-            assert client.ok("GET", "/api/bridges/b")["secret_available"] is True
-        (request,) = receiver.requests
-        assert request.signed_with(second)
-
-
 def test_a_task_that_is_deleted_is_not_told_of(tmp_path: Path) -> None:
     with (
         receiving() as receiver,
@@ -432,29 +295,3 @@ def test_a_task_that_is_deleted_is_not_told_of(tmp_path: Path) -> None:
         time.sleep(0.5)
 
         assert len(receiver.requests) <= told + 1
-
-
-class FrailBridges(BridgesProjector):
-    """Cannot take that something was delivered."""
-
-    def apply(self, change: Change, rows: Rows) -> None:
-        if change.recorded.type == "notification.delivered":
-            raise ArithmeticError
-        super().apply(change, rows)
-
-
-def test_a_detached_read_model_sends_nothing_twice(tmp_path: Path) -> None:
-    frail = tuple(FrailBridges() if each.name == "bridges" else each for each in PROJECTORS)
-    settings = Settings(port=0, store=f"sqlite:{tmp_path}/ledger.db")
-    with receiving() as receiver, listen(settings) as listener:
-        services = build(replace(settings, port=listener.getsockname()[1]), projectors=frail)
-        with LiveServer(services).running(listener) as server:
-            client = server.client
-            client.ok("PUT", "/api/bridges/b", {"url": receiver.url})
-            followed(client, "t")
-            complete(client, "t")
-            until(lambda: status(client, "bridges")["state"] == "detached")
-            # The rows keep saying that there is something to be told; the events say it was.
-            time.sleep(1.5)
-
-        assert len(receiver.requests) == 1

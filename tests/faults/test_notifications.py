@@ -3,9 +3,9 @@
 import time
 from pathlib import Path
 
+from tests.api.bridged import complete, followed, served, when
 from tests.api.live import Client
 from tests.api.receiver import receiving
-from tests.api.test_deliveries import complete, followed, served, when
 from tests.faults.serving import Site
 
 
