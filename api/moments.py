@@ -86,10 +86,13 @@ class Moments:
         mark = self._fingerprint
         try:
             connection = await self._folded(sequence)
-        except (OSError, sqlite3.Error) as error:
-            # Whatever was wrong, the next one looks at the snapshots again.
+        except (OSError, sqlite3.Error, StoreUnavailableError):
+            # A snapshot may have been removed, or damaged after it was looked at.
             self._sound.clear()
-            raise _unavailable(sequence, repr(error)) from error
+            try:
+                connection = await self._folded(sequence)
+            except (OSError, sqlite3.Error) as error:
+                raise _unavailable(sequence, repr(error)) from error
         connection.execute("PRAGMA query_only=ON")
         if mark == self._fingerprint:
             self._open[sequence] = connection
@@ -157,6 +160,8 @@ class Moments:
         ledger, loop = self._services.ledger, asyncio.get_running_loop()
         due = ledger.head // self._interval * self._interval
         if not due or self._maker.locked() or loop.time() < self._not_before:
+            return
+        if not ledger.access.leads():
             return
         async with self._maker:
             began = loop.time()

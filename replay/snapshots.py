@@ -7,14 +7,17 @@ one is known. Folds that begin with it write on top of it in a transaction that 
 
 import hashlib
 import sqlite3
+import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import closing
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Final, NamedTuple
 
 from replay.batch import Projector
+from replay.errors import StoreInUseError
 from replay.fold import PAGE
 from replay.ledger import Ledger
+from replay.lock import StoreLock
 from replay.past import PastFold, create, fingerprint
 from replay.rows import RowBuffer
 
@@ -22,6 +25,7 @@ MOST: Final = 16
 _DIGEST_BYTES: Final = 16
 _CHUNK: Final = 1 << 20
 _CACHE_KIB: Final = 64 << 10
+_PAUSE: Final = 0.1
 _UNFINISHED: Final = "unfinished"
 _EVENT: Final = "SELECT state FROM stored_events WHERE notification_id = ?"
 
@@ -86,15 +90,38 @@ class Shelf:
         base: Snapshot | None = None,
         stopping: Callable[[], bool] = lambda: False,
     ) -> None:
-        """Make snapshots at some sequences, in order, beginning with an older one.
+        """Make the snapshots that are missing at some sequences, in order, from an older one.
 
         Raises StoppedError as soon as `stopping` says so, OSError and sqlite3.Error.
         """
         self.folder.mkdir(exist_ok=True)
+        with self._alone(stopping):
+            known = {each.sequence for each in self.snapshots()}
+            self._make([each for each in points if each not in known], base, stopping)
+
+    @contextmanager
+    def _alone(self, stopping: Callable[[], bool]) -> Iterator[None]:
+        """Wait until no other process makes snapshots."""
+        while True:
+            try:
+                lock = StoreLock(str(self.folder / "making"))
+                break
+            except StoreInUseError:
+                if stopping():
+                    raise StoppedError from None
+                time.sleep(_PAUSE)
+        try:
+            yield
+        finally:
+            lock.release()
+
+    def _make(
+        self, points: Sequence[int], base: Snapshot | None, stopping: Callable[[], bool]
+    ) -> None:
         work = self.folder / _UNFINISHED
         for path in self.folder.glob(f"{_UNFINISHED}*"):
             path.unlink()
-        if base is not None:
+        if base is not None and base.path.exists():
             copy(base.path, work)
         mark = fingerprint(self._ledger, self._projectors)
         for point in points:
@@ -162,7 +189,7 @@ def opened(snapshot: Snapshot | None, projectors: Iterable[Projector]) -> sqlite
     What is written stays in memory and is gone with the connection, because the file is the base
     of others as well. Raises sqlite3.Error.
     """
-    uri = f"{snapshot.path.resolve().as_uri()}?nolock=1" if snapshot else ":memory:"
+    uri = f"{snapshot.path.resolve().as_uri()}?nolock=1&mode=rw" if snapshot else ":memory:"
     connection = sqlite3.connect(uri, uri=True, isolation_level=None, check_same_thread=False)
     for pragma in ("journal_mode=OFF", "cache_spill=OFF", "temp_store=MEMORY"):
         connection.execute(f"PRAGMA {pragma}")

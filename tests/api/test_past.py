@@ -77,7 +77,7 @@ def test_answers_as_of_a_time_are_those_given_then(told: Told) -> None:
             assert told.answer(path, rfc3339(now)) == expected, (sequence, path)
 
 
-@pytest.mark.parametrize("text", ["100000", "yesterday", "-3"])
+@pytest.mark.parametrize("text", ["100000", "yesterday", "-3", "", "2026-02-30T00:00:00Z"])
 @pytest.mark.parametrize("path", ["/api/tasks", "/api/tasks/a", "/api/scheduler"])
 def test_a_moment_that_is_not_there_is_refused(told: Told, path: str, text: str) -> None:
     complaint = error_of(told.server.client.get(path, params={"as_of": text}), 422)

@@ -1,6 +1,7 @@
 """Snapshots make answers of the past cheap; whether they are there changes no byte of them."""
 
 import asyncio
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,7 +11,8 @@ import pytest
 
 from replay.snapshots import digest_of
 from tests.machine.gates import DirectGate
-from tests.machine.rewinding import OF_ALL, RecordingGate
+from tests.machine.moves import spend_day
+from tests.machine.rewinding import OF_ALL, RecordingGate, RewindMachine
 from tests.replay.audited import STORY
 
 INTERVAL = 4
@@ -37,7 +39,7 @@ def _told(tmp_path: Path) -> RecordingGate:
 
 
 def files(folder: Path) -> list[Path]:
-    return sorted((folder / "ledger.db.snapshots").glob("*"))
+    return sorted((folder / "ledger.db.snapshots").glob("*.db"))
 
 
 def sequences(folder: Path) -> list[int]:
@@ -181,3 +183,46 @@ def test_many_who_ask_for_a_moment_at_once_get_the_same(
         statement = "SELECT * FROM tasks"
         assert len({tuple(each.select(statement)) for each in readers}) == 1
     assert len(files(tmp_path)) == 1
+
+
+def test_a_snapshot_that_is_gone_or_damaged_in_use_is_done_without(
+    told: RecordingGate, tmp_path: Path
+) -> None:
+    with gate_over(tmp_path) as gate:
+        gate.run(gate.services.moments.keep_up())
+        for path in files(tmp_path):
+            path.write_bytes(b"no longer a database")
+        check(gate, told)
+        shutil.rmtree(tmp_path / "ledger.db.snapshots")
+        check(gate, told)
+
+
+def test_two_who_make_the_same_snapshots_take_turns(told: RecordingGate, tmp_path: Path) -> None:
+    with gate_over(tmp_path) as one, gate_over(tmp_path) as other:
+
+        async def both() -> None:
+            await asyncio.gather(*(each.services.moments.keep_up() for each in (one, other)))
+
+        one.run(both())
+        check(other, told)
+
+    found = sequences(tmp_path)
+    assert len(found) == len(set(found)) > 0
+
+
+def test_every_sequence_is_told_alike_with_and_without_snapshots(tmp_path: Path) -> None:
+    day = RewindMachine()
+    spend_day(day, 7, 30)
+    path = day.gate.close()
+    with gate_over(path.parent, snapshot_interval=10**6) as without:
+        head = without.services.ledger.head
+        asked = [f"{each}{'&' if '?' in each else '?'}as_of=" for each in OF_ALL]
+        expected = {
+            (each, at): without.read(f"{each}{at}").body for at in range(head + 1) for each in asked
+        }
+    with gate_over(path.parent, snapshot_interval=9) as gate:
+        gate.run(gate.services.moments.keep_up())
+        for (each, at), body in expected.items():
+            assert gate.read(f"{each}{at}").body == body, (each, at)
+    assert len(files(path.parent)) == head // 9 > 0
+    day.gate.clean()
