@@ -50,7 +50,9 @@ def _text(value: Any) -> str:
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, tuple):
-        return ", ".join(value) or "none"
+        value = ", ".join(value)
+    if value == "":
+        return "none"
     return code(f"{value:g}" if isinstance(value, float) else str(value))
 
 

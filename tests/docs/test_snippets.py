@@ -21,7 +21,7 @@ from tests.support.server import Server, free_port, running
 
 ADDRESS: Final = "http://127.0.0.1:8420"
 KINDS: Final = {"sh", "python", "text", "ini", ""}
-SECONDS: Final = 60
+SECONDS: Final = 120
 _BLOCK: Final = re.compile(
     r"^```(?P<kind>\w*)\n(?P<text>.*?)^```$(?:\n```text\n(?P<output>.*?)^```$)?",
     re.MULTILINE | re.DOTALL,
