@@ -55,7 +55,7 @@ _COUNT_BITS: Final = 8
 _MOST_COUNT: Final = (1 << _COUNT_BITS) - 1
 _NODES: Final = 1 << 10
 _LOW_BITS: Final = 18
-_TYPE, _WORKSPACE = 3, 4
+_TASK, _TYPE, _WORKSPACE = 1, 3, 4
 _DETACH_ORIGIN: Final = Origin("daemon", "projections.detach")
 
 
@@ -298,8 +298,8 @@ class Services:
             self.access.forget()
             self.claims.wake_all()
             return
-        events = [(row[_TYPE], row[_WORKSPACE]) for row in rows]
-        if any(kind.startswith("ops.") for kind, _ in events):
+        events = [(row[_TYPE], row[_WORKSPACE], row[_TASK]) for row in rows]
+        if any(kind.startswith("ops.") for kind, *_ in events):
             self.access.forget()
         self.claims.notice(events)
 

@@ -205,37 +205,62 @@ def run_rules(
     )
 
 
+class _Match(Struct, frozen=True):
+    """One thing in which run and session have to match, and how to tell of it."""
+
+    rule: str
+    holds: Callable[[Task, Run, ClaimQuery], bool]
+    expected: Callable[[Task, Run, ClaimQuery], str]
+    found: Callable[[Task, Run, ClaimQuery], str]
+
+
+_MATCHES: Final = (
+    _Match(
+        "workspace",
+        lambda task, _, claim: task.workspace_id == claim.workspace_id,
+        lambda task, _, __: task.workspace_id or "no workspace",
+        lambda _, __, claim: claim.workspace_id or "no workspace",
+    ),
+    _Match(
+        "channel",
+        lambda _, run, claim: claim.channel in {"", run.coordination_channel_id},
+        lambda _, run, __: run.coordination_channel_id or "no channel",
+        lambda _, __, claim: claim.channel or "any channel",
+    ),
+    _Match(
+        "priority",
+        lambda task, _, claim: PRIORITY_VALUE[task.priority] >= claim.priority_min,
+        lambda _, __, claim: f"at least {claim.priority_min}",
+        lambda task, _, __: f"{task.priority} ({PRIORITY_VALUE[task.priority]})",
+    ),
+    _Match(
+        "owner",
+        lambda task, _, claim: owner_key(task.owner) in owner_keys(claim),
+        lambda task, _, __: f"{task.owner.kind}:{task.owner.ref}" if task.owner else _ANYBODY,
+        lambda _, __, claim: f"agent {claim.agent_name}, session {claim.session_id}",
+    ),
+)
+
+
+def suits(task: Task, run: Run, claim: ClaimQuery) -> bool:
+    """Return whether a run may be handed to a session, as far as that depends on the two."""
+    return all(match.holds(task, run, claim) for match in _MATCHES) and meets(
+        demand_of(task, run), claim
+    )
+
+
 def session_rules(task: Task, run: Run, claim: ClaimQuery) -> tuple[Rule, ...]:
     """Return the rules that compare a run with the session that claims."""
-    value = PRIORITY_VALUE[task.priority]
-    key = owner_key(task.owner)
-    return (
+    matches = (
         Rule(
-            rule="workspace",
-            passed=task.workspace_id == claim.workspace_id,
-            expected=task.workspace_id or "no workspace",
-            found=claim.workspace_id or "no workspace",
-        ),
-        Rule(
-            rule="channel",
-            passed=claim.channel in {"", run.coordination_channel_id},
-            expected=run.coordination_channel_id or "no channel",
-            found=claim.channel or "any channel",
-        ),
-        Rule(
-            rule="priority",
-            passed=value >= claim.priority_min,
-            expected=f"at least {claim.priority_min}",
-            found=f"{task.priority} ({value})",
-        ),
-        Rule(
-            rule="owner",
-            passed=key in owner_keys(claim),
-            expected=_ANYBODY if task.owner is None else f"{task.owner.kind}:{task.owner.ref}",
-            found=f"agent {claim.agent_name}, session {claim.session_id}",
-        ),
-        *demand_rules(demand_of(task, run), claim),
+            rule=match.rule,
+            passed=match.holds(task, run, claim),
+            expected=match.expected(task, run, claim),
+            found=match.found(task, run, claim),
+        )
+        for match in _MATCHES
     )
+    return (*matches, *demand_rules(demand_of(task, run), claim))
 
 
 def lease_rule(held: int, concurrency: int) -> Rule:

@@ -3,7 +3,7 @@
 import asyncio
 import base64
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from hashlib import sha256
 from typing import Any, Final
 
@@ -16,9 +16,11 @@ from api.routes.common import operation
 from api.waiting import Waiter
 from domain import commands as c
 from domain import fields
+from domain.eligibility import claimant, suits
 from domain.events import RunClaimed
-from domain.recorded import session_stream
+from domain.recorded import session_stream, task_stream
 from domain.registry import SessionState
+from domain.task.state import TaskState
 from domain.values import MAX_CLAIMS
 from domain.world import Change
 from projections.wire import coordination_channel, run_lease, run_view, task_reference
@@ -91,12 +93,12 @@ async def _claim_waiting(call: Call, command: c.Claim) -> Outcome | None:
     deadline = asyncio.get_running_loop().time() + call.services.settings.claim_wait_seconds
     gone = asyncio.create_task(until_disconnected(call.receive))
     try:
-        with claims.waiter(workspace_id) as waiter:
+        with claims.waiter(workspace_id, _suiting(call, command)) as waiter:
             while True:
                 waiter.begin()
                 outcome = await call.submit(command, gone=gone.done)
                 if outcome.run:
-                    claims.settled(waiter)
+                    claims.settled(waiter, (each.recorded.task_id for each in _claiming(outcome)))
                     return await _handed_over(call, outcome, gone)
                 claims.missed(workspace_id, waiter)
                 if not await _woken(call, waiter, gone, deadline):
@@ -134,6 +136,28 @@ async def _woken(call: Call, waiter: Waiter, gone: asyncio.Task[None], deadline:
         woken.cancel()
         stopping.cancel()
     return waiter.woken.is_set() and not gone.done()
+
+
+def _suiting(call: Call, command: c.Claim) -> Callable[[str], bool]:
+    """Return what tells whether the run of a task may be for the claim.
+
+    It looks at states in memory alone, because it is asked while everybody waits for a commit.
+    """
+    known = call.services.ledger.cache
+    offered = [name.strip() for name in command.capabilities]
+
+    def suiting(task_id: str) -> bool:
+        state = known.get(task_stream(task_id))
+        session = known.get(session_stream(command.session_id))
+        if not isinstance(state, TaskState) or not isinstance(session, SessionState):
+            return True
+        run = state.open_run
+        if run is None or run.status != "queued":
+            return False
+        claim = claimant(session, offered, command.priority_min)
+        return suits(state.task, run, claim)
+
+    return suiting
 
 
 def _workspace_of(call: Call, command: c.Claim) -> str:

@@ -5,7 +5,7 @@ from typing import Final
 
 from msgspec import Struct
 
-from domain.eligibility import Rule, claimant, lease_rule, run_rules, session_rules
+from domain.eligibility import Rule, claimant, lease_rule, run_rules, session_rules, suits
 from domain.registry import SchedulerState, SessionState
 from domain.task.state import Run, Task
 from projections.queries.batches import leases_held, paused_by_of, task_of, task_rows
@@ -34,7 +34,7 @@ def rules_of_run(
 def eligible_sessions(reader: Reader, task: Task, run: Run) -> int:
     """Return how many active sessions suit a run, busy or not, among 200 of its workspace."""
     known = active_sessions(reader, task.workspace_id, ELIGIBLE_SHOWN)
-    return sum(_passed(session_rules(task, run, claimant(session))) for session in known)
+    return sum(suits(task, run, claimant(session)) for session in known)
 
 
 class Asked(Struct, frozen=True, kw_only=True):

@@ -232,3 +232,23 @@ def test_the_operator_may_switch_sandboxes_and_providers_off(tmp_path: Path) -> 
             text = error_of(server.client.send("PUT", path, json=sent), 400)
             assert text.startswith("task: validation failed: task_execution_profile.")
             assert text.endswith("is disabled by config")
+
+
+def test_a_claim_that_waits_is_woken_for_what_it_offers(tmp_path: Path) -> None:
+    with serving(tmp_path, claim_wait_seconds=20) as server:
+        client = server.client
+        task_id = client.create()["id"]
+        profile = {"worker": {"required_capabilities": ["go"]}}
+        client.ok("PUT", f"/api/tasks/{task_id}/execution-profile", profile)
+        # Once it is known, a session may offer more with each claim.
+        agent = client.agent("s1", "bob")
+        assert claimed(agent) == ""
+        found: list[str] = []
+        body = {"wait": True, "required_capabilities": [" go "]}
+        waiter = Thread(target=lambda: found.append(claimed(agent, **body)))
+        waiter.start()
+        until(lambda: len(server.services.claims) == 1)
+        run_id = client.enqueue(task_id)["id"]
+        waiter.join(20)
+
+    assert found == [run_id]

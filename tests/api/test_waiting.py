@@ -32,6 +32,34 @@ def connected(server: LiveServer) -> socket.socket:
     return socket.create_connection((host, int(port)))
 
 
+def test_a_run_that_suits_no_waiter_wakes_none(tmp_path: Path) -> None:
+    with serving(tmp_path, claim_wait_seconds=60, sweep_seconds=NEVER) as server:
+        services, client = server.services, server.client
+        with contextlib.ExitStack() as stack:
+            for number in range(9):
+                waiter = stack.enter_context(connected(server))
+                waiter.sendall(asking(f"s{number}"))
+            until(lambda: services.committer.metrics.commands > 9)
+            tasks = [
+                client.create(owner={"kind": "pool", "ref": "others"})["id"],
+                client.create()["id"],
+            ]
+            profile = {"worker": {"agent_name": "others"}}
+            client.ok("PUT", f"/api/tasks/{tasks[1]}/execution-profile", profile)
+            before = services.committer.metrics.commands
+            for task_id in tasks:
+                client.enqueue(task_id)
+            time.sleep(0.1)
+
+            assert services.committer.metrics.commands - before == 2
+            owner = {"owner": {"kind": "agent_session", "ref": "s7"}}
+            run_id = client.enqueue(client.create(**owner)["id"])["id"]
+            until(lambda: len(services.claims) == 8)
+            run = client.ok("GET", f"/api/task-runs/{run_id}")["run"]["run"]
+            assert run["session_id"] == "s7"
+            assert services.committer.metrics.commands - before == 2 + 3
+
+
 def test_one_run_wakes_one_of_many_waiters(tmp_path: Path) -> None:
     with serving(tmp_path, claim_wait_seconds=60, sweep_seconds=NEVER) as server:
         services, client = server.services, server.client
