@@ -61,6 +61,10 @@ def _rule(rule: JsonObject) -> JsonObject:
 
 def _session(session: JsonObject) -> JsonObject:
     failed = [rule for rule in at(session, "rules") if not at(rule, "passed")]
-    why = (f"{rule['rule']}: {text_at(rule, 'found')}" for rule in failed)
     eligible = "yes" if at(session, "eligible") else "no"
-    return {**session, "eligible": eligible, "why_not": ", ".join(why)}
+    return {**session, "eligible": eligible, "why_not": "; ".join(map(_why, failed))}
+
+
+def _why(rule: JsonObject) -> str:
+    found = text_at(rule, "found") or "nothing"
+    return f"{rule['rule']}: expected {text_at(rule, 'expected')}, found {found}"
