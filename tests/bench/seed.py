@@ -44,12 +44,13 @@ def write(path: Path, commands: Iterable[Command], total: int, what: str, option
     with embedded(path) as product, options.reporter.bar(what, total) as bar:
         transaction = product.transaction()
         while jobs := [product.job(each, "tasks.seed") for each in islice(waiting, BATCH)]:
-            _write_batch(transaction, jobs)
+            write_batch(transaction, jobs)
             done += len(jobs)
             bar(done)
 
 
-def _write_batch(transaction: Transaction, jobs: list[Job]) -> None:
+def write_batch(transaction: Transaction, jobs: list[Job]) -> None:
+    """Write what jobs come to; raises the refusal of any of them."""
     transaction.begin(wait=True)
     transaction.write(jobs)
     for job in jobs:
@@ -59,7 +60,7 @@ def _write_batch(transaction: Transaction, jobs: list[Job]) -> None:
     transaction.finish()
 
 
-def _schema() -> str:
+def schema() -> str:
     """Return a short text that changes with the tables and versions of the read models."""
     described = [
         (each.name, each.version, *(table.ddl for table in each.tables)) for each in PROJECTORS
@@ -69,7 +70,7 @@ def _schema() -> str:
 
 def seeded(total: int, options: Options) -> Path:
     """Return a ledger of so many tasks for one use, copied from the cache or made for it."""
-    kept = options.cache / f"tasks-{total}-{_schema()}.db"
+    kept = options.cache / f"tasks-{total}-{schema()}.db"
     if not kept.exists():
         options.cache.mkdir(parents=True, exist_ok=True)
         unfinished = kept.with_suffix(".part")
