@@ -1,6 +1,6 @@
 """What a projector writes to and a query reads from: plain rows in named tables."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol, TypeAlias
 
 from msgspec import Struct
@@ -32,6 +32,9 @@ class Rows(Protocol):
 
     def put(self, table: Table, row: Row) -> None:
         """Insert or replace a whole row."""
+
+    def put_later(self, table: Table, key: Row, make: Callable[..., Row], *given: Any) -> None:
+        """Put the row `make(*given)` once it is needed: of many for one key only the last."""
 
     def delete(self, table: Table, key: Row) -> None:
         """Remove a row; a missing one is no error."""

@@ -4,9 +4,10 @@ from typing import Final
 
 import msgspec
 
-from domain.task.state import TaskState
+from domain.recorded import Recorded
+from domain.task.state import Run, TaskState
 from domain.world import Change
-from projections.rows import Rows
+from projections.rows import Row, Rows
 from projections.schema import define
 
 RUNS: Final = define(
@@ -49,15 +50,19 @@ class RunsProjector:
         if before is state.runs and not recorded.run_id:
             return
         for run in state.runs.values():
-            if run.id == recorded.run_id or run != before.get(run.id):
-                row = (
-                    run.id,
-                    run.task_id,
-                    run.status,
-                    run.session_id,
-                    run.queued_at,
-                    recorded.occurred_at,
-                    recorded.type,
-                    _ENCODE(run),
-                )
-                rows.put(RUNS, row)
+            known = before.get(run.id)
+            if run.id == recorded.run_id or (run is not known and run != known):
+                rows.put_later(RUNS, (run.id,), _row, run, recorded)
+
+
+def _row(run: Run, recorded: Recorded) -> Row:
+    return (
+        run.id,
+        run.task_id,
+        run.status,
+        run.session_id,
+        run.queued_at,
+        recorded.occurred_at,
+        recorded.type,
+        _ENCODE(run),
+    )

@@ -62,7 +62,7 @@ class TasksProjector:
         if state.task.deleted:
             rows.delete(TASKS, (state.id,))
         else:
-            rows.put(TASKS, _row(state))
+            rows.put_later(TASKS, (state.id,), _row, state)
 
 
 def _row(state: TaskState) -> Row:

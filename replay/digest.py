@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 from hashlib import blake2b
+from itertools import islice
 from typing import Any, Final, Literal, TypeAlias
 
 import msgspec
@@ -13,7 +14,6 @@ from replay.store import Connection, Row
 Kind: TypeAlias = Literal["missing", "extra", "changed"]
 
 _DIGEST_BYTES: Final = 16
-_MASK: Final = (1 << 8 * _DIGEST_BYTES) - 1
 _EXAMPLES: Final = 5
 _FETCH: Final = 2_000
 _encode: Final = msgspec.msgpack.Encoder().encode
@@ -21,17 +21,15 @@ _encode: Final = msgspec.msgpack.Encoder().encode
 
 def digest(connection: Connection, tables: Iterable[Table]) -> str:
     """Return a text that two sets of rows share when they are equal, in whatever order."""
-    parts = []
+    found = blake2b(digest_size=_DIGEST_BYTES)
     for table in tables:
-        total = count = 0
-        cursor = connection.execute(f"SELECT {','.join(table.columns)} FROM {table.name}")
-        while page := cursor.fetchmany(_FETCH):
+        # Sorted and in pieces of one size, so that the order of writing does not matter.
+        rows, count = _in_order(connection, table), 0
+        while page := list(islice(rows, _FETCH)):
             count += len(page)
-            for row in page:
-                found = blake2b(_encode(row), digest_size=_DIGEST_BYTES).digest()
-                total += int.from_bytes(found, "little")
-        parts.append((table.name, count, f"{total & _MASK:x}"))
-    return blake2b(_encode(parts), digest_size=_DIGEST_BYTES).hexdigest()
+            found.update(_encode(page))
+        found.update(_encode((table.name, count)))
+    return found.hexdigest()
 
 
 class Example(Struct, frozen=True, kw_only=True, omit_defaults=True):

@@ -1,6 +1,7 @@
 """Rows of the read models on their way into the store: read through, written back in one go."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from typing import Any, Final, Protocol
 
 from replay.store import Connection, Row
@@ -45,6 +46,7 @@ class _Buffer:
         "groups",
         "key_names",
         "keys",
+        "late",
         "name",
         "read",
         "select",
@@ -72,9 +74,15 @@ class _Buffer:
             + (f"UPDATE SET {others}" if others else "NOTHING")
         )
         self.dirty: dict[Row, Row | None] = {}
+        self.late: dict[Row, partial[Row]] = {}
         self.clean: dict[Row, Row | None] = {}
         self.groups: dict[Row, dict[Row, Row]] = {}
         self.written: list[Row] = []
+
+    @property
+    def waiting(self) -> bool:
+        """Whether rows have to be written."""
+        return bool(self.dirty or self.late)
 
     def select_prefix(self, length: int) -> str:
         """Return the SELECT of the rows whose key begins with `length` given values."""
@@ -84,6 +92,8 @@ class _Buffer:
 
     def flush(self, connection: Connection) -> None:
         """Write what changed: removals first, so that a unique value can move to another row."""
+        if self.late:
+            self.make()
         rows = [row for row in self.dirty.values() if row is not None]
         if len(rows) < len(self.dirty):
             gone = [key for key, row in self.dirty.items() if row is None]
@@ -95,8 +105,16 @@ class _Buffer:
             self.clean.update(self.dirty)
         self.dirty.clear()
 
+    def make(self) -> None:
+        """Make the rows that were left for later."""
+        late, self.late = self.late, {}
+        for key, made in late.items():
+            self.change(key, made())
+
     def change(self, key: Row, row: Row | None) -> None:
         """Note the row of a key; None stands for a removed row."""
+        if self.late:
+            self.late.pop(key, None)
         self.dirty[key] = row
         if self.groups and (group := self.groups.get(key[:1])) is not None:
             if row is None:
@@ -108,7 +126,7 @@ class _Buffer:
         """Return the rows whose key begins with the one value of `prefix`, by key."""
         group = self.groups.get(prefix)
         if group is None:
-            if self.dirty:
+            if self.waiting:
                 self.flush(connection)
             found = connection.execute(self.select_prefix(1), prefix)
             group = self.groups[prefix] = {row[: self.keys]: row for row in found}
@@ -117,6 +135,7 @@ class _Buffer:
     def forget(self) -> None:
         """Start the next transaction; rows that are read by key again and again are kept."""
         self.dirty.clear()
+        self.late.clear()
         self.written = []
         if len(self.clean) > _MOST_KEPT:
             self.clean.clear()
@@ -166,6 +185,8 @@ class RowBuffer:
     def get(self, table: Table, key: Row) -> Row | None:
         """Return a whole row, None when there is none."""
         buffer = self._buffers[table.name]
+        if buffer.late:
+            buffer.make()
         if key in buffer.dirty:
             return buffer.dirty[key]
         if key in buffer.clean:
@@ -180,6 +201,10 @@ class RowBuffer:
         buffer = self._buffers[table.name]
         buffer.change(row[: buffer.keys], row)
 
+    def put_later(self, table: Table, key: Row, make: Callable[..., Row], *given: Any) -> None:
+        """Put the row `make(*given)` once it is needed: of many for one key only the last."""
+        self._buffers[table.name].late[key] = partial(make, *given)
+
     def delete(self, table: Table, key: Row) -> None:
         """Remove a row; a missing one is no error."""
         self._buffers[table.name].change(key, None)
@@ -188,6 +213,8 @@ class RowBuffer:
         """Return the whole rows whose key begins with `prefix`, in key order."""
         buffer = self._buffers[table.name]
         if len(prefix) == 1:
+            if buffer.late:
+                buffer.make()
             group = buffer.group(prefix, self.connection)
             return [group[key] for key in sorted(group)]
         buffer.flush(self.connection)
@@ -196,7 +223,7 @@ class RowBuffer:
     def select(self, statement: str, parameters: Sequence[Any] = ()) -> list[Row]:
         """Return the rows of a SELECT over eager tables, everything put so far included."""
         for buffer in self._named_in(statement):
-            if buffer.dirty:
+            if buffer.waiting:
                 buffer.flush(self.connection)
         return self.connection.execute(statement, parameters).fetchall()
 
@@ -210,7 +237,7 @@ class RowBuffer:
     def flush(self, *, eager_only: bool = False) -> None:
         """Write the rows that changed, one upsert for each."""
         for buffer in self._eager if eager_only else self._buffers.values():
-            if buffer.dirty:
+            if buffer.waiting:
                 buffer.flush(self.connection)
 
     def written(self) -> dict[str, list[Row]]:

@@ -17,7 +17,13 @@ from replay.ledger import Ledger
 from replay.rows import RowBuffer
 from replay.store import Row, SqlReader
 
-_CACHE_KIB: Final = 64 << 10
+_PRAGMAS: Final = (
+    # Rows are mostly added, which a rollback journal does not have to keep.
+    "page_size=16384",
+    "journal_mode=TRUNCATE",
+    "synchronous=NORMAL",
+    "cache_size=-65536",
+)
 
 
 def _fingerprint(projector: Projector) -> str:
@@ -27,7 +33,7 @@ def _fingerprint(projector: Projector) -> str:
 
 def remove(path: str) -> None:
     """Remove a scratch file; a missing one is no error."""
-    for suffix in ("", "-wal", "-shm"):
+    for suffix in ("", "-journal"):
         with suppress(FileNotFoundError):
             Path(f"{path}{suffix}").unlink()
 
@@ -118,7 +124,7 @@ class Scratch:
 def _connect(path: str) -> sqlite3.Connection:
     connection = sqlite3.connect(path, isolation_level=None)
     # What a crash of the machine takes away is folded again.
-    for pragma in ("journal_mode=WAL", "synchronous=NORMAL", f"cache_size=-{_CACHE_KIB}"):
+    for pragma in _PRAGMAS:
         connection.execute(f"PRAGMA {pragma}")
     return connection
 

@@ -61,6 +61,11 @@ class Store:
         places = ", ".join("?" * len(row))
         self.connection.execute(f"INSERT OR REPLACE INTO {table.name} VALUES ({places})", row)
 
+    def put_later(self, table: Table, key: Row, make: Callable[..., Row], *given: Any) -> None:
+        row = make(*given)
+        assert row[: table.key_columns] == key
+        self.put(table, row)
+
     def delete(self, table: Table, key: Row) -> None:
         assert len(key) == table.key_columns
         self.writes += 1

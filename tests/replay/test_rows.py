@@ -47,6 +47,36 @@ def test_what_was_put_is_got_before_anything_is_written(
     assert connection.execute("SELECT * FROM late").fetchall() == []
 
 
+def test_of_the_rows_left_for_later_only_the_last_is_made(
+    rows: RowBuffer, connection: sqlite3.Connection
+) -> None:
+    made: list[str] = []
+
+    def make(value: str) -> tuple[int, str]:
+        made.append(value)
+        return (1, value)
+
+    for value in ("a", "b", "c"):
+        rows.put_later(LATE, (1,), make, value)
+    assert made == []
+    assert rows.get(LATE, (1,)) == (1, "c")
+
+    rows.put_later(LATE, (1,), make, "d")
+    rows.put(LATE, (1, "put"))
+    assert rows.get(LATE, (1,)) == (1, "put")
+    rows.put_later(LATE, (1,), make, "e")
+    rows.delete(LATE, (1,))
+    assert rows.get(LATE, (1,)) is None
+    rows.put_later(LATE, (1,), make, "f")
+    rows.flush()
+    assert made == ["c", "f"]
+    assert connection.execute("SELECT * FROM late").fetchall() == [(1, "f")]
+    rows.put_later(LATE, (1,), make, "g")
+    rows.discard()
+    rows.flush()
+    assert rows.select_keys(LATE, (1,)) == [(1, "f")]
+
+
 def test_a_row_touched_often_is_written_once(
     rows: RowBuffer, connection: sqlite3.Connection
 ) -> None:
