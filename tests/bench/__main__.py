@@ -11,11 +11,14 @@ from rich.console import Console
 
 from tests.bench import (
     as_of,
+    beside,
     catch_up,
     claim_wait,
     claims,
     http_commands,
     in_process,
+    reads,
+    rebuild,
     restart,
     scale,
     sse_lag,
@@ -37,6 +40,9 @@ CASES: Final[Mapping[str, Callable[[Options], list[Result]]]] = {
         scale,
         restart,
         as_of,
+        reads,
+        rebuild,
+        beside,
     )
 }
 

@@ -19,6 +19,7 @@ from tests.bench.measure import Goal, Pairs, Result, absolute, compared
 from tests.bench.runner import events_per_second
 
 NAME: Final = "rebuild"
+_BY_EVENT: Final = frozenset({"timeline"})
 _MOST_ROUNDS: Final = 2
 _SLICE: Final = 50
 _MOST_MEGABYTES: Final = 400.0
@@ -47,14 +48,17 @@ class _Bench:
     def __init__(self, options: Options) -> None:
         self._store = lived(options.tasks, options)
         self._log = options.folder / "rebuild.log"
-        self.events = int(self._child("-m", "tests.bench.bare", str(self._store)).last)
+        self.events = int(self._bare("stream").last)
 
     def _child(self, *arguments: str) -> _Child:
         return _Child([*arguments], self._store, self._log)
 
-    def bare(self) -> float:
-        """Return events per second of the bare fold."""
-        return self.events / self._child("-m", "tests.bench.bare", str(self._store)).seconds
+    def _bare(self, row: str) -> _Child:
+        return self._child("-m", "tests.bench.bare", str(self._store), row)
+
+    def bare(self, name: str) -> float:
+        """Return events per second of the bare fold with as many rows."""
+        return self.events / self._bare("event" if name in _BY_EVENT else "stream").seconds
 
     def rebuild(self, name: str) -> tuple[float, float]:
         """Return events per second of a rebuild, and its memory in megabytes."""
@@ -68,7 +72,7 @@ def _results(name: str, bench: _Bench, rounds: int, library: float) -> list[Resu
     for _ in range(rounds):
         rate, memory = bench.rebuild(name)
         bare.a.append(rate)
-        bare.b.append(bench.bare())
+        bare.b.append(bench.bare(name))
         megabytes.append(memory)
     what = f"rebuild of {name}, {bench.events:,} events"
     return [
