@@ -4,14 +4,16 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Final
 
 from domain.recorded import Recorded
-from replay.attach import Slices
+from replay.attach import Slices, skipped_by
 from replay.batch import Projector
 from replay.errors import ReplayError
 from replay.export import PAGE, LineError, event_of
 from replay.fold import FoldError
 from replay.ledger import Ledger
+from replay.past import Several
 from replay.read_models import standings
 from replay.statements import insert_rows, track
+from replay.store import Connection
 
 Numbered = tuple[int, Recorded]
 _VERSION: Final = "SELECT max(originator_version) FROM stored_events WHERE originator_id = ?"
@@ -68,7 +70,8 @@ class Importer:
         self._ledger = ledger
         known = standings(ledger.writer.connection)
         self._live = [each for each in projectors if known[each.name].state == "live"]
-        self._slices = [Slices(ledger, each) for each in self._live]
+        skipped = {each.name: skipped_by(ledger, each.name) for each in self._live}
+        self._slices = Slices(ledger, Several(self._live, skipped))
         self.imported = 0
         self.present = 0
 
@@ -109,8 +112,7 @@ class Importer:
                 for _, e in chunk
             ]
             insert_rows(connection, rows)
-            for slices in self._slices:
-                slices.take(connection, chunk[0][1].sequence - 1, last.sequence)
+            self._project(connection, chunk[0][1].sequence - 1, last.sequence)
             names = [each.name for each in self._live]
             track(connection, names, last.sequence)
             writer.commit()
@@ -121,6 +123,10 @@ class Importer:
             writer.rollback()
         ledger.refresh()
         self.imported += len(chunk)
+
+    def _project(self, connection: Connection, after: int, upto: int) -> None:
+        while after < upto:
+            after, _ = self._slices.take(connection, after, upto)
 
     def _check_versions(self, chunk: list[Numbered]) -> None:
         versions: dict[str, int] = {}

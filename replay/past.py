@@ -62,7 +62,7 @@ class Several:
         projectors = tuple(projectors)
         self.tables = tuple(table for each in projectors for table in each.tables)
         sets = [frozenset(skipped[each.name]) for each in projectors]
-        self.skipped = frozenset.intersection(*sets)
+        self.skipped = frozenset.intersection(*sets) if sets else frozenset[int]()
         streams = only or {}
         self._takers = tuple(
             (each.apply, sequences, streams.get(each.name, ""))
