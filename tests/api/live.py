@@ -18,7 +18,7 @@ from starlette.routing import BaseRoute
 from api.server import Server, listen
 from api.services import Services, build, now
 from api.settings import Settings
-from tests.support.places import place_in
+from tests.support.places import key_file_in, place_in
 
 START_SECONDS: Final = 20
 JsonObject = dict[str, Any]
@@ -188,7 +188,8 @@ def serving(
     **settings: Any,
 ) -> Iterator[LiveServer]:
     """Give a running server over a store in `folder`; `prepare` gets its services before."""
-    wanted = Settings(**{"port": 0, "store": place_in(folder), **settings})
+    usual = {"port": 0, "store": place_in(folder), "secret_key_file": key_file_in(folder)}
+    wanted = Settings(**{**usual, **settings})
     with listen(wanted) as listener:
         services = build(replace(wanted, port=listener.getsockname()[1]), clock or now)
         if prepare is not None:

@@ -11,6 +11,7 @@ import pytest
 from api.services import Services
 from api.tokens import create_token
 from tests.api.live import Client, LiveServer, error_of, serving
+from tests.support.places import place_in
 
 URL = "https://hooks.example/tasks"
 OLD = "whsec_" + base64.b64encode(b"0123456789abcdef01234567").decode()
@@ -308,6 +309,7 @@ def test_a_configured_key_file_has_to_be_one(tmp_path: Path) -> None:
         ):
             pass
     key.write_bytes(base64.urlsafe_b64encode(b"k" * 32) + b"\n")
-    with serving(tmp_path, secret_key_file=str(key)) as server:
+    store = place_in(tmp_path, "sqlite")
+    with serving(tmp_path, store=store, secret_key_file=str(key)) as server:
         server.client.ok("PUT", "/api/bridges/b", {"url": URL})
     assert not (tmp_path / "ledger.db.key").exists()
