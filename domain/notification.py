@@ -40,7 +40,7 @@ def next_step(state: TaskState, cursor: CursorState) -> Notify | PassOver | None
     fitting = [ending for ending in coming if _fits(state, ending)]
     if not fitting:
         last = coming[-1]
-        error = f"{last.event_type} does not fit the task, which is {status}"
+        error = f"the task is {status}, but not by {last.event_type}"
         return PassOver(sequence=last.sequence, error=error)
     told = [ending for ending in fitting if ending.command_id == fitting[0].command_id][-1]
     run = state.runs.get(told.run_id)

@@ -262,20 +262,38 @@ def test_a_subscription_to_a_finished_task_is_served_at_once(tmp_path: Path) -> 
         assert len({each.delivery_id for each in receiver.requests}) == 2
 
 
-def test_events_that_tell_another_outcome_are_passed_over(tmp_path: Path) -> None:
+def test_an_end_that_no_event_tells_is_passed_over(tmp_path: Path) -> None:
     with receiving() as receiver, bridged(tmp_path, receiver) as (server, _):
         client = server.client
-        path = followed(client, "t")
-        complete(client, "t")
-        first = when(client, path, served)
-        # A canceled run beside an old completion: the task shows the completion again.
+        client.create(id="t", max_attempts=2)
+        path = subscribe(client, "t")
         run = client.enqueue("t")["id"]
-        client.ok("POST", f"/api/task-runs/{run}/cancel", {})
-        shown = client.ok("GET", "/api/tasks/t")["task"]["task"]["status"]
-        found = when(client, path, lambda each: each["cursor"] != first["cursor"])
+        client.ok("POST", f"/api/task-runs/{run}/claim", {})
+        client.ok("POST", f"/api/task-runs/{run}/start", {})
+        client.ok("POST", f"/api/task-runs/{run}/fail", {"error": "once"})
+        second = client.enqueue("t")["id"]
+        client.ok("POST", f"/api/runs/{second}/fail", {"reason": "given up"})
+        found = when(client, path, served)
 
-        outcome = found["attempts"][-1]["outcome"]
-        assert outcome == ("delivered" if shown == "canceled" else "passed_over")
+        (attempt,) = found["attempts"]
+        assert attempt["outcome"] == "passed_over"
+        assert found["cursor"]["last_error"] == "the task is failed, but not by task.run_failed"
+        assert receiver.requests == []
+
+
+def test_a_bridge_that_is_away_is_not_asked_for_each_of_many(tmp_path: Path) -> None:
+    with receiving() as away:
+        pass
+    with bridged(tmp_path, away, bridge_retry_seconds=30) as (server, _):
+        client = server.client
+        client.create(id="t")
+        paths = [subscribe(client, "t") for _ in range(20)]
+        complete(client, "t")
+        when(client, paths[0], lambda found: found["pending"])
+        time.sleep(0.5)
+
+        shown = client.ok("GET", "/api/bridges/b/subscriptions")["subscriptions"]
+        assert sum(bool(each.get("attempts")) for each in shown) <= 4
 
 
 def test_a_task_that_is_deleted_is_not_told_of(tmp_path: Path) -> None:

@@ -138,7 +138,7 @@ def test_events_that_tell_another_outcome_are_passed_over() -> None:
     sequence = spec.recorded[-1].sequence
     spec.given(on("t", changed))
 
-    expected = "task.run_failed does not fit the task, which is completed"
+    expected = "the task is completed, but not by task.run_failed"
     assert step(spec) == PassOver(sequence=sequence, error=expected)
     passed = e.NotificationPassedOver(
         subscription_id="s", subject_sequence=sequence, error=expected
