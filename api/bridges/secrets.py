@@ -5,13 +5,14 @@ import binascii
 import os
 import re
 from pathlib import Path
-from typing import Final
-
-from cryptography.fernet import Fernet, InvalidToken
+from typing import TYPE_CHECKING, Final
 
 from api.settings import SettingsError
 from domain.errors import ValidationError
 from replay.ledger import Ledger
+
+if TYPE_CHECKING:
+    from cryptography.fernet import Fernet
 
 PREFIX: Final = "whsec_"
 _SECRET: Final = re.compile(r"whsec_([A-Za-z0-9+/]+={0,2})")
@@ -59,7 +60,9 @@ class Secrets:
         if configured or (beside and self._path.exists()):
             self._fernet = self._read_key()
 
-    def _read_key(self) -> Fernet:
+    def _read_key(self) -> "Fernet":
+        from cryptography.fernet import Fernet  # noqa: PLC0415 - servers without bridges start without it
+
         try:
             return Fernet(self._path.read_bytes().strip())
         except (OSError, ValueError) as error:
@@ -69,7 +72,7 @@ class Secrets:
             )
             raise SettingsError([problem]) from None
 
-    def _key(self) -> Fernet:
+    def _key(self) -> "Fernet":
         if self._fernet is None:
             if not self._may_make:
                 raise ValidationError("bridges need a key for their secrets: set secret_key_file")
@@ -78,9 +81,10 @@ class Secrets:
         return self._fernet
 
     def _make_key(self) -> None:
+        key = base64.urlsafe_b64encode(os.urandom(_NEW_BYTES)) + b"\n"
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL
         with os.fdopen(os.open(self._path, flags, 0o600), "wb") as file:
-            file.write(Fernet.generate_key() + b"\n")
+            file.write(key)
             file.flush()
             os.fsync(file.fileno())
 
@@ -107,6 +111,8 @@ class Secrets:
         found = self._ledger.reader.select(
             "SELECT sealed FROM bridge_secrets WHERE secret_id = ?", (secret_id,)
         )
+        from cryptography.fernet import InvalidToken  # noqa: PLC0415
+
         try:
             return self._fernet.decrypt(found[0][0]).decode() if found else None
         except InvalidToken:

@@ -2,15 +2,16 @@
 
 import asyncio
 from collections.abc import Mapping
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-import httpx2
 from msgspec import Struct
 
 from api.bridges.targets import TargetError, Targets
 
+if TYPE_CHECKING:
+    import httpx2
+
 _ACCEPTED: Final = range(200, 300)
-_NO_REUSE: Final = httpx2.Limits(max_keepalive_connections=0)
 
 
 class Sent(Struct, frozen=True, kw_only=True):
@@ -18,6 +19,15 @@ class Sent(Struct, frozen=True, kw_only=True):
 
     status_code: int = 0
     error: str = ""
+
+
+def _open() -> "httpx2.AsyncClient":
+    """Return a client; the first one takes a while, also for the certificates."""
+    import httpx2  # noqa: PLC0415 - servers without bridges start without it
+
+    # Another name may lead to the same address, and needs a certificate of its own.
+    no_reuse = httpx2.Limits(max_keepalive_connections=0)
+    return httpx2.AsyncClient(trust_env=False, timeout=None, limits=no_reuse)
 
 
 class Sender:
@@ -28,6 +38,13 @@ class Sender:
         self._targets = targets
         self._timeout = timeout_seconds
         self._client: httpx2.AsyncClient | None = None
+        self._opening = asyncio.Lock()
+
+    async def _opened(self) -> "httpx2.AsyncClient":
+        async with self._opening:
+            if self._client is None:
+                self._client = await asyncio.to_thread(_open)
+            return self._client
 
     async def send(self, url: str, headers: Mapping[str, str], body: bytes) -> Sent:
         """Return how it went; whatever goes wrong on the way is an answer, too."""
@@ -38,7 +55,7 @@ class Sender:
             return Sent(error=f"no answer within {self._timeout:g} s")
         except TargetError as error:
             return Sent(error=str(error))
-        except (httpx2.HTTPError, httpx2.InvalidURL, OSError) as error:
+        except Exception as error:
             # Its text may repeat what was sent or answered.
             return Sent(error=f"the request failed: {type(error).__name__}")
         if status in _ACCEPTED:
@@ -47,15 +64,14 @@ class Sender:
 
     async def _post(self, url: str, headers: Mapping[str, str], body: bytes) -> int:
         target = await self._targets.find(url)
-        if self._client is None:
-            self._client = httpx2.AsyncClient(trust_env=False, timeout=None, limits=_NO_REUSE)
+        client = await self._opened()
         sent = {
             "content-type": "application/json",
             "user-agent": "taskledger",
             "host": target.authority,
             **headers,
         }
-        async with self._client.stream(
+        async with client.stream(
             "POST",
             target.url,
             headers=sent,
