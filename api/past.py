@@ -84,6 +84,7 @@ class PastServices:
     def __init__(self, services: "Services", moment: Moment, reader: SqlReader) -> None:
         """Stand in for `services`."""
         self.settings = services.settings
+        self.started_at = services.started_at
         self.ledger = PastLedger(reader)
         self._live = services.ledger
         self._moment = moment

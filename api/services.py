@@ -126,6 +126,7 @@ class Services:
         self.settings = settings
         self.projectors = projectors
         self.clock = clock
+        self.started_at = clock()
         self.policy = Policy(
             max_lease_expiries=settings.max_lease_expiries,
             max_review_rounds=settings.max_review_rounds,

@@ -6,6 +6,8 @@ costs what facets there are, however many tasks and runs are behind them.
 
 from typing import Any, Final, TypeAlias
 
+from domain.events import RunForceStopped
+from domain.recorded import Recorded
 from domain.task.state import Run, Task, TaskState
 from domain.world import Change
 from projections.rows import Row, Rows
@@ -87,6 +89,14 @@ DASHBOARD_LATENCIES: Final = define(
 )
 """How many runs took that long, so that the longest is known also when its run is gone."""
 
+DASHBOARD_STOPS: Final = define(
+    "dashboard_stops",
+    key={"task_id": "TEXT", "sequence": "INTEGER"},
+    values={**_RUN_FACET, "at": "INTEGER"},
+    indexes={"at": "(at)"},
+)
+"""The runs that were taken from a session when they were canceled; the origin is the event's."""
+
 _MILLISECOND: Final = 1_000
 _Facet: TypeAlias = tuple[str, ...]
 _FACETS: Final = len(_TASK_FACET)
@@ -105,7 +115,13 @@ class DashboardProjector:
 
     name = "dashboard"
     version = 1
-    tables = (DASHBOARD_TASKS, DASHBOARD_RUNS, DASHBOARD_ACTIVE, DASHBOARD_LATENCIES)
+    tables = (
+        DASHBOARD_TASKS,
+        DASHBOARD_RUNS,
+        DASHBOARD_ACTIVE,
+        DASHBOARD_LATENCIES,
+        DASHBOARD_STOPS,
+    )
 
     def apply(self, change: Change, rows: Rows) -> None:
         """Bring the rows up to date with one change."""
@@ -114,13 +130,31 @@ class DashboardProjector:
             return
         old = change.before if isinstance(change.before, TaskState) else None
         facet = facet_of(new.task)
+        if isinstance(change.recorded.fact, RunForceStopped):
+            _note_stop(change.recorded, new, facet, rows)
         if old is not None and not new.task.deleted and facet == facet_of(old.task):
             _move(old, new, facet, rows)
             return
         if old is not None:
             _leave(old, rows)
+            _move_stops(new, facet, rows)
         if not new.task.deleted:
             _enter(new, facet, rows)
+
+
+def _note_stop(recorded: Recorded, state: TaskState, facet: _Facet, rows: Rows) -> None:
+    channel = state.runs[recorded.run_id].network_channel
+    key = (state.id, recorded.sequence)
+    rows.put(DASHBOARD_STOPS, (*key, *facet, channel, recorded.origin.kind, recorded.occurred_at))
+
+
+def _move_stops(state: TaskState, facet: _Facet, rows: Rows) -> None:
+    """Let the stops of a task follow it into another facet, or go with it."""
+    for row in rows.select_keys(DASHBOARD_STOPS, (state.id,)):
+        if state.task.deleted:
+            rows.delete(DASHBOARD_STOPS, row[:2])
+        else:
+            rows.put(DASHBOARD_STOPS, (*row[:2], *facet, *row[2 + _FACETS :]))
 
 
 def facet_of(task: Task) -> _Facet:

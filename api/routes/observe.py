@@ -57,7 +57,8 @@ async def get_dashboard(call: Call) -> Answer:
         stale=settings.stale_seconds * SECOND,
     )
     with call.services.ledger.snapshot() as reader:
-        found = dashboard(reader, call.services.clock(), filters, thresholds)
+        services = call.services
+        found = dashboard(reader, services.clock(), filters, thresholds, services.started_at)
     return call.reply(replies.GetTaskDashboardResponse(found))
 
 

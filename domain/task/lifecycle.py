@@ -33,6 +33,7 @@ from domain.task.cascade import auto_enqueue, settle, status_with
 from domain.task.creation import owner_of
 from domain.task.dependencies import remove_edge
 from domain.task.execution import check_pending
+from domain.task.outcomes import take_away
 from domain.task.state import TaskState
 from domain.task.status import derive_status
 from domain.values import (
@@ -183,7 +184,7 @@ def _cancel_one(
 ) -> None:
     run = state.open_run
     if run is not None:
-        plan.emit_task(
+        given_up = plan.emit_task(
             state.id,
             RunCanceled(
                 status="canceled",
@@ -195,6 +196,7 @@ def _cancel_one(
             ),
             run.id,
         )
+        take_away(plan, run, given_up, propagated_from)
     canceled = plan.emit_task(
         state.id,
         TaskCanceled(

@@ -3,7 +3,8 @@
 import hashlib
 
 from domain.commands import Reply
-from domain.events import RunCompleted, RunFailed
+from domain.events import RunCompleted, RunFailed, RunForceStopped
+from domain.recorded import Recorded
 from domain.task.cascade import settle, status_with
 from domain.task.state import Run, TaskState
 from domain.values import Json
@@ -45,3 +46,17 @@ def end_badly(
     )
     settle(plan, state, plan.emit_task(state.id, fact, run.id))
     return Reply(task_id=state.id, run_id=run.id)
+
+
+def take_away(plan: Plan, run: Run, cause: Recorded, propagated_from: str = "") -> None:
+    """Note that a run was taken from the session that worked on it; `run` is as it was before.
+
+    Nobody waits for a session here, so it gets no time to stop by itself.
+    """
+    gone = bool(run.claim_token_hash) and run.lease_until <= plan.now
+    if not run.is_active or not run.session_id or gone:
+        return
+    fact = RunForceStopped(
+        session_id=run.session_id, grace_timeout_ms=0, propagated_from_task_id=propagated_from
+    )
+    plan.emit_task(run.task_id, fact, run.id, cause)

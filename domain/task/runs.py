@@ -29,7 +29,7 @@ from domain.events import (
 from domain.task.cascade import settle, status_with
 from domain.task.channels import stale_channel
 from domain.task.execution import require_key
-from domain.task.outcomes import end_badly, end_well, outcome_hash
+from domain.task.outcomes import end_badly, end_well, outcome_hash, take_away
 from domain.task.state import Run, TaskState
 from domain.values import ID_BYTES, PAYLOAD_BYTES
 from domain.world import Plan
@@ -227,5 +227,6 @@ def cancel_run(command: CancelRun, plan: Plan) -> Reply:
         ),
         run.id,
     )
+    take_away(plan, run, canceled)
     settle(plan, state, canceled)
     return Reply(task_id=state.id, run_id=run.id)

@@ -104,6 +104,12 @@ class _Facets:
         source = f"{columns} FROM dashboard_runs AS facet{more}"
         return self._select(source, parameters, self._of_runs, rest)
 
+    def stops(self, since: int) -> int:
+        """Return how many runs were taken from a session since then."""
+        lately = "(SELECT * FROM dashboard_stops WHERE at >= ?)"
+        found = self._select(f"COUNT(*) FROM {lately} AS facet", (since,), self._of_runs)
+        return int(found[0][0])
+
     def _select(
         self, source: str, parameters: Row, equal: Mapping[str, str], rest: str = ""
     ) -> list[Row]:
@@ -118,8 +124,12 @@ def dashboard(
     now: int,
     filters: DashboardFilters = _EVERYTHING,
     thresholds: Thresholds = _USUAL,
+    started_at: int = 0,
 ) -> w.Dashboard:
-    """Return the dashboard as of `now`; what it costs depends on facets and claimed runs alone."""
+    """Return the dashboard as of `now`; what it costs depends on facets and claimed runs alone.
+
+    Runs that were taken from their sessions count from `started_at` on.
+    """
     facets = _Facets(reader, filters)
     *sums, latest = facets.tasks(f"{_sums(_TASK_COUNTS)}, MAX(last_activity_at)")[0]
     tasks = _counters(_TASK_COUNTS, sums)
@@ -130,7 +140,9 @@ def dashboard(
     health = _health(facets, now, thresholds, backlog=queue.backlog_warning)
     return w.Dashboard(
         totals=_totals(tasks, runs),
-        cards=_cards(tasks, runs, health.status, (claim or 0, start or 0)),
+        cards=_cards(
+            tasks, runs, facets.stops(started_at), health.status, (claim or 0, start or 0)
+        ),
         status_breakdown=_breakdown(tasks),
         queue=queue,
         health=health,
@@ -180,9 +192,9 @@ def _word(*, warn: bool) -> str:
 
 
 def _cards(
-    tasks: _Counters, runs: _Counters, health: str, longest: tuple[int, int]
+    tasks: _Counters, runs: _Counters, stops: int, health: str, longest: tuple[int, int]
 ) -> w.DashboardCards:
-    failed = tasks["failed"] + runs["failed"]
+    failed = tasks["failed"] + runs["failed"] + stops
     return w.DashboardCards(
         in_progress=w.DashboardInProgressCard(
             tasks=tasks["in_progress"],
@@ -200,8 +212,7 @@ def _cards(
         failed=w.DashboardFailedCard(
             tasks=tasks["failed"],
             failed_runs=runs["failed"],
-            # No event of the ledger stops a run by force.
-            forced_stops=0,
+            forced_stops=stops,
             health_status=_word(warn=failed > 0),
         ),
         latency=w.DashboardLatencyCard(

@@ -55,7 +55,11 @@ class DashboardBlockedCard(Struct, frozen=True, kw_only=True):
 
 
 class DashboardFailedCard(Struct, frozen=True, kw_only=True):
-    """What did not work."""
+    """What did not work.
+
+    `forced_stops` counts the runs that were taken from a session, which was not asked before, by
+    canceling them since the server was started. Nothing else stops a session here.
+    """
 
     tasks: int
     failed_runs: int

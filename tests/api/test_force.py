@@ -378,3 +378,19 @@ def test_each_row_of_a_bulk_fails_on_its_own(client: Client, clock: Clock) -> No
     assert rows[0]["run"]["failure_kind"] == "operator_forced"
     assert rows[2]["error"]["diagnostic"]["code"] == "task_run_still_active"
     finish(client, running)
+
+
+def test_a_run_canceled_under_its_session_is_a_forced_stop(client: Client, clock: Clock) -> None:
+    path = "/api/observe/tasks/dashboard?network_channel=stopped"
+    for status in ("queued", "claimed", "starting", "running"):
+        finish(client, run_in(client, clock, status, network_channel="stopped"))
+    task_id = client.ok("GET", "/api/tasks?network_channel=stopped&limit=1")["tasks"][0]["id"]
+    failed = client.ok("GET", path)["dashboard"]["cards"]["failed"]
+    timeline = client.ok("GET", f"/api/tasks/{task_id}/timeline")["timeline"]
+
+    assert failed == {"tasks": 0, "failed_runs": 0, "forced_stops": 2, "health_status": "warn"}
+    assert timeline[-1]["event_type"] == "task.run_force_stopped"
+    session_id = timeline[-1]["run"]["session_id"]
+    assert timeline[-1]["payload"] == {"session_id": session_id, "grace_timeout_ms": 0}
+    past = client.ok("GET", f"{path}&as_of={timeline[-1]['sequence']}")
+    assert past["dashboard"]["cards"]["failed"]["forced_stops"] == 2

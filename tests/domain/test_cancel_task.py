@@ -6,7 +6,13 @@ import pytest
 
 from domain import errors
 from domain.commands import CancelTask
-from domain.events import RunCanceled, RunNeedsAttention, TaskCanceled, TaskStatusChanged
+from domain.events import (
+    RunCanceled,
+    RunForceStopped,
+    RunNeedsAttention,
+    TaskCanceled,
+    TaskStatusChanged,
+)
 from domain.instants import SECOND
 from tests.support.spec import NOW, given, on
 from tests.support.steps import (
@@ -40,18 +46,18 @@ def test_the_reason_is_kept() -> None:
 
 
 @pytest.mark.parametrize(
-    ("past", "run_status"),
+    ("past", "events"),
     [
-        ([draft("t1")], None),
-        ([manual("t1")], None),
-        ([task("t1")], None),
-        ([task("t1"), queued("t1", "r1")], "queued"),
-        ([task("t1"), *running("t1", "r1")], "running"),
+        ([draft("t1")], 1),
+        ([manual("t1")], 1),
+        ([task("t1")], 1),
+        ([task("t1"), queued("t1", "r1")], 2),
+        ([task("t1"), *running("t1", "r1")], 3),
     ],
 )
-def test_every_unfinished_task_can_be_canceled(past: list[Any], run_status: str | None) -> None:
+def test_every_unfinished_task_can_be_canceled(past: list[Any], events: int) -> None:
     spec = given(*past).when(CANCEL).then_task("t1", status="canceled", current_run_id="")
-    assert len(spec.facts) == (2 if run_status else 1)
+    assert len(spec.facts) == events
 
 
 def test_the_run_is_canceled_before_the_task() -> None:
@@ -70,6 +76,7 @@ def test_the_run_is_canceled_before_the_task() -> None:
             ),
             "r1",
         ),
+        on("t1", RunForceStopped(session_id="s1", grace_timeout_ms=0), "r1"),
         on(
             "t1",
             TaskCanceled(
@@ -186,3 +193,11 @@ def test_a_canceled_lease_is_free_for_other_work() -> None:
     spec = given(session("s1"), task("t1"), *leased("t1", "r1"), CANCEL)
     spec.given(task("t2"), queued("t2", "r2")).when(claim_next("s1", at=NOW + SECOND))
     spec.then_reply(task_id="t2", run_id="r2", session_id="s1")
+
+
+def test_a_session_below_loses_its_run_through_the_root() -> None:
+    spec = given(task("t1"), child("t1", "a"), *leased("a", "r1")).when(CANCEL)
+    stopped = RunForceStopped(session_id="s1", grace_timeout_ms=0, propagated_from_task_id="t1")
+    assert stopped in spec.facts
+    canceled, told = spec.recorded[1:3]
+    assert (told.fact, told.run_id, told.causation_id) == (stopped, "r1", canceled.event_id)

@@ -20,6 +20,7 @@ from domain.events import (
     RunClaimed,
     RunCompleted,
     RunFailed,
+    RunForceStopped,
 )
 from domain.instants import SECOND
 from domain.task.outcomes import outcome_hash
@@ -300,7 +301,9 @@ def test_cancel_keeps_claimer_session_and_lease_visible() -> None:
         metadata=json("1"),
         session_id="s1",
     )
-    spec.then(on("t1", ended, "r1")).then_reply(task_id="t1", run_id="r1")
+    stopped = RunForceStopped(session_id="s1", grace_timeout_ms=0)
+    spec.then(on("t1", ended, "r1"), on("t1", stopped, "r1"))
+    spec.then_reply(task_id="t1", run_id="r1")
     spec.then_run(
         "r1",
         status="canceled",
@@ -313,6 +316,29 @@ def test_cancel_keeps_claimer_session_and_lease_visible() -> None:
         result=NO_JSON,
         error="",
     )
+
+
+@pytest.mark.parametrize(
+    ("status", "stopped"),
+    [
+        ("queued", False),
+        ("claimed", False),
+        ("starting", True),
+        ("running", True),
+        ("needs_attention", False),
+    ],
+)
+def test_a_canceled_run_is_taken_from_the_session_that_works_on_it(
+    status: str, stopped: bool
+) -> None:
+    spec = in_status(status).when(CANCEL)
+    found = [type(fact) for fact in spec.facts]
+    assert found == [RunCanceled, *([RunForceStopped] if stopped else [])]
+
+
+def test_a_session_whose_lease_ran_out_is_not_stopped() -> None:
+    spec = given(task("t1"), *leased("t1", "r1")).when(CANCEL, at=NOW + 300 * SECOND)
+    assert [type(fact) for fact in spec.facts] == [RunCanceled]
 
 
 def test_canceling_a_run_that_needs_attention_cancels_a_task_that_showed_as_completed() -> None:

@@ -102,8 +102,7 @@ class Model(Reviews, ByHand):
         """Give up an open run."""
         run = self.run(run_id)
         self._check_status(run, OPEN, "canceled")
-        run.status, run.error, run.result = "canceled", "", None
-        self.note("task.run_canceled", run.task, run)
+        self.give_up(run)
         self.settle(run.task)
         return Outcome(200, run.task, run)
 

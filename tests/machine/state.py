@@ -229,6 +229,14 @@ class State:
             for dependent in dependents:
                 self.queue_by_itself(dependent)
 
+    def give_up(self, run: Run) -> None:
+        """Cancel a run, and take it from whoever works on it."""
+        held = run.status in ACTIVE and run.session and (not run.leased or run.until > self.now)
+        run.status, run.error, run.result = "canceled", "", None
+        self.note("task.run_canceled", run.task, run)
+        if held:
+            self.note("task.run_force_stopped", run.task, run)
+
     def queue_by_itself(self, task: Task) -> None:
         """Queue a run of a task that asks for it and became ready."""
         if task.auto and task.status == "ready" and not task.open_run and not task.paused_by:

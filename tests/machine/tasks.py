@@ -199,8 +199,7 @@ class Tasks(State):
     def _cancel_one(self, task: Task) -> None:
         run = task.open_run
         if run:
-            run.status, run.error, run.result = "canceled", "", None
-            self.note("task.run_canceled", task, run)
+            self.give_up(run)
         self.note("task.canceled", task)
         self.settle(task, "canceled")
 

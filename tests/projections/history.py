@@ -34,6 +34,7 @@ _APPROVALS: tuple[dict[str, str], ...] = (
     {"approval_policy": "manual", "approval_state": "rejected"},
 )
 _TRIAGE: tuple[TriageAction, ...] = ("read", "archive", "dismiss")
+BY_HAND: dict[str, Any] = {"manual": True, "actor_kind": "human", "actor_id": "ann"}
 CALLERS = (Actor("human", "ann"), Actor("agent_session", "session-1"))
 
 
@@ -58,6 +59,12 @@ class RandomHistory:
             self._start,
             self._end,
             self._needs_attention,
+            self._needs_attention,
+            self._force_release,
+            self._force_fail,
+            self._retry,
+            self._recover,
+            self._requeue,
             self._pause,
             self._resume,
             self._update,
@@ -177,6 +184,9 @@ class RandomHistory:
                 self.ledger.run_fact(run.id, e.RunFailed, "failed", "ready", error="it broke")
             case _:
                 self.ledger.run_fact(run.id, e.RunCanceled, "canceled", "canceled")
+                if run.session_id:
+                    stopped = e.RunForceStopped(session_id=run.session_id, grace_timeout_ms=0)
+                    self.ledger.emit(run.task_id, stopped, run.id)
 
     def _needs_attention(self) -> None:
         if run := self._run("queued"):
@@ -188,6 +198,54 @@ class RandomHistory:
                 previous_status="queued",
                 diagnostic="expired three times",
             )
+
+    def _force_release(self) -> None:
+        if run := self._run("claimed"):
+            self.ledger.run_fact(
+                run.id,
+                e.RunReleased,
+                "queued",
+                "ready",
+                previous_status=run.status,
+                previous_lease_until=run.lease_until,
+                **BY_HAND,
+            )
+
+    def _force_fail(self) -> None:
+        if run := self._run("queued", "claimed", "needs_attention"):
+            fact = e.RunOperatorForcedFail
+            more = {"previous_status": run.status, "reason": "stuck", **BY_HAND}
+            self.ledger.run_fact(run.id, fact, "failed", "ready", **more)
+
+    def _retry(self) -> None:
+        run = self._run("failed")
+        if run and self.ledger.task(run.task_id).open_run is None:
+            self._follow(run, e.RunOperatorRetry, {})
+
+    def _recover(self) -> None:
+        if run := self._run("needs_attention"):
+            more = {"previous_status": run.status, "status": "queued", "reason": "looked at"}
+            self._follow(run, e.RunRecoveredFromAttention, more)
+
+    def _follow(self, run: Run, kind: type[Any], more: dict[str, str]) -> None:
+        self._runs += 1
+        state = self.ledger.task(run.task_id)
+        fact = kind(
+            source_run_id=run.id,
+            new_run_id=f"run-{self._runs}",
+            task_status="ready",
+            attempt=state.next_attempt,
+            network_channel=run.network_channel,
+            coordination_channel_id=run.coordination_channel_id,
+            **BY_HAND,
+            **more,
+        )
+        self.ledger.emit(run.task_id, fact, fact.new_run_id)
+
+    def _requeue(self) -> None:
+        if run := self._run("needs_attention"):
+            more = {"previous_status": run.status, **BY_HAND}
+            self.ledger.run_fact(run.id, e.RunRequeued, "queued", "ready", **more)
 
     def _pause(self) -> None:
         if state := self._pick():

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from domain import events as e
 from domain.instants import SECOND, rfc3339
 from domain.registry import SessionState
 from domain.task.state import Run, Task, TaskState
@@ -54,8 +55,9 @@ class Recount:
     """Everything that passes the filters, one by one."""
 
     def __init__(self, ledger: Ledger, filters: DashboardFilters) -> None:
-        self.now = ledger.now
+        self.now, self.history, self.filters = ledger.now, ledger.history, filters
         states = [s for s in ledger.states.values() if isinstance(s, TaskState)]
+        self.states = states
         found = [s for s in states if not s.task.deleted and passes(s.task, filters)]
         self.tasks = {s.id: s.task for s in found}
         self.runs = [
@@ -136,6 +138,19 @@ class Recount:
             "active_orphan_runs": self.orphans(),
             "queue_backlog": backlog,
         }
+
+    def stops(self, since: int) -> int:
+        """Return how many runs were taken from a session since then."""
+        runs = {run.id: run for state in self.states for run in state.runs.values()}
+        f = self.filters
+        return sum(
+            isinstance(past.fact, e.RunForceStopped)
+            and past.task_id in self.tasks
+            and past.occurred_at >= since
+            and f.origin_kind in {"", past.origin.kind}
+            and f.network_channel in {"", runs[past.run_id].network_channel}
+            for past in self.history
+        )
 
     def shown(self) -> list[tuple[Any, ...]]:
         """Return id, age and stuckness of the active runs that are shown."""

@@ -22,6 +22,7 @@ from tests.projections.support import HTTP, HUMAN, START, Ledger, rebuilt
 CHANNELS = ("", "east", "west")
 ORIGINS = (HTTP, Origin("cli", "task.create"), Origin("automation", "nightly"))
 TABLES = DashboardProjector.tables
+BEGUN = START + 30 * SECOND
 T0 = "0001-01-01T00:00:00Z"
 Json = dict[str, Any]
 
@@ -66,7 +67,7 @@ filters_of = st.builds(
 
 def shown(ledger: Ledger, filters: Any = None, thresholds: Any = LIMITS, later: int = 0) -> Json:
     now = ledger.now + later * SECOND
-    found = dashboard(ledger.store, now, filters or DashboardFilters(), thresholds)
+    found = dashboard(ledger.store, now, filters or DashboardFilters(), thresholds, BEGUN)
     return dict(msgspec.json.decode(msgspec.json.encode(found)))
 
 
@@ -78,6 +79,7 @@ def assert_recounted(ledger: Ledger, filters: DashboardFilters) -> None:
 
     assert told["totals"] == totals
     assert told["cards"]["latency"] == recount.latency()
+    assert told["cards"]["failed"]["forced_stops"] == recount.stops(BEGUN)
     assert told["queue"] == recount.queue()
     assert told["health"] == recount.health()
     assert told.get("status_breakdown", []) == recount.breakdown()
@@ -132,7 +134,7 @@ def test_the_last_task_of_a_facet_takes_every_row_with_it(ledger: Ledger) -> Non
     ledger.run_fact("run-1", e.RunCanceled, "canceled", "canceled")
     ledger.delete("one")
 
-    assert [ledger.store.rows(table) for table in TABLES] == [[], [], [], []]
+    assert [ledger.store.rows(table) for table in TABLES] == [[] for _ in TABLES]
     assert shown(ledger)["freshness"]["status"] == "empty"
 
 
@@ -160,6 +162,25 @@ def test_cards_repeat_the_totals_and_warn(ledger: Ledger) -> None:
         "health_status": "warn",
     }
     assert cards["in_progress"]["health_status"] == "ok"
+
+
+def test_a_forced_stop_counts_from_the_start_of_the_server_on(ledger: Ledger) -> None:
+    ledger.create("one")
+    ledger.enqueue("one", "run-1")
+    ledger.claim("run-1", "session-1")
+    ledger.run_fact("run-1", e.RunCanceled, "canceled", "canceled")
+    stopped = e.RunForceStopped(session_id="session-1", grace_timeout_ms=0)
+    for second, stops in ((BEGUN - 2 * SECOND, 0), (BEGUN - SECOND, 1), (BEGUN, 2)):
+        ledger.now = second
+        ledger.emit("one", stopped, "run-1")
+        failed = shown(ledger)["cards"]["failed"]
+        health = "warn" if stops else "ok"
+        assert (failed["forced_stops"], failed["health_status"]) == (stops, health)
+    assert (
+        shown(ledger, DashboardFilters(origin_kind="cli"))["cards"]["failed"]["forced_stops"] == 0
+    )
+    plan = ledger.store.plan_of("SELECT COUNT(*) FROM dashboard_stops WHERE at >= ?", (BEGUN,))
+    assert "dashboard_stops_at" in plan
 
 
 def test_a_run_that_needs_attention_is_counted_but_not_active(ledger: Ledger) -> None:
@@ -321,7 +342,7 @@ def test_an_answer_looks_at_no_task_run_or_event(ledger: Ledger) -> None:
     ledger.store.selects.clear()
     shown(ledger)
 
-    assert len(ledger.store.selects) <= 8
+    assert len(ledger.store.selects) <= 9
     for statement in ledger.store.selects:
         places = statement.count("?")
         plan = ledger.store.plan_of(statement, ("",) * places)
