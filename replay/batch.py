@@ -219,12 +219,14 @@ class Desk:
         transaction has to be rolled back.
         """
         job.outcome = job.error = None
-        if isinstance(job, Parcel):
-            for part in job.parts:
-                self.run(part)
-            return
-        context = job.context if isinstance(job.context, Context) else job.context()
         recorded_at = max(self.recorded_at, self.clock())
+        # One request is recorded at one time, however many commands it holds.
+        for each in job.parts if isinstance(job, Parcel) else (job,):
+            self._run(each, recorded_at)
+
+    def _run(self, job: Job, recorded_at: int) -> None:
+        job.outcome = job.error = None
+        context = job.context if isinstance(job.context, Context) else job.context()
         plan = Plan(self._world, context, head=self.head, recorded_at=recorded_at)
         try:
             reply = self._decide(job.command, plan)

@@ -1,5 +1,6 @@
 import asyncio
 from collections.abc import Iterator
+from itertools import count
 from pathlib import Path
 
 import pytest
@@ -68,6 +69,18 @@ async def test_a_batch_holds_at_most_256_commands(ledger: Ledger) -> None:
 
     assert heads(outcomes) == list(range(1, 601))
     assert committer.metrics.batches == 3
+
+
+async def test_one_request_of_many_commands_is_recorded_at_one_time(ledger: Ledger) -> None:
+    committer = committer_of(ledger, clock=count(FIRST_TIME).__next__)
+    commands = (register("w1"), register("w2"))
+    first, last = await committer.submit_together(commands, context())
+
+    assert isinstance(first, Outcome)
+    assert isinstance(last, Outcome)
+    (one,), (other,) = first.changes, last.changes
+    assert one.recorded.command_id == other.recorded.command_id
+    assert one.recorded.recorded_at == other.recorded.recorded_at
 
 
 async def test_the_reply_says_what_the_next_read_shows(ledger: Ledger) -> None:
