@@ -55,10 +55,9 @@ class DashboardBlockedCard(Struct, frozen=True, kw_only=True):
 
 
 class DashboardFailedCard(Struct, frozen=True, kw_only=True):
-    """What did not work.
+    """What did not work; `forced_stops` are runs canceled under a session, since the server began.
 
-    `forced_stops` counts the runs that were taken from a session, which was not asked before, by
-    canceling them since the server was started. Nothing else stops a session here.
+    Sessions are not run here, so none can be asked to stop: the run is taken from it at once.
     """
 
     tasks: int
