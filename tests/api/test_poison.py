@@ -13,11 +13,13 @@ from projections.catalog import PROJECTORS
 from projections.rows import Projector, Rows
 from projections.runs import RunsProjector
 from replay.ledger import Ledger
+from replay.places import environment_of
 from replay.rebuild import Workshop
 from replay.workbench import CanceledError
 from tests.api.live import Client, LiveServer, serving
 from tests.api.test_projections import finished, ops, status, until, work
-from tests.support.verify import verify
+from tests.support.places import place_in
+from tests.support.verify import prove
 
 
 class FrailRuns(RunsProjector):
@@ -36,7 +38,7 @@ FRAIL: tuple[Projector, ...] = tuple(
 
 
 def test_a_poison_event_stops_one_read_model_and_nothing_else(tmp_path: Path) -> None:
-    settings = Settings(port=0, store=f"sqlite:{tmp_path}/ledger.db")
+    settings = Settings(port=0, store=place_in(tmp_path))
     with listen(settings) as listener:
         port = listener.getsockname()[1]
         services = build(replace(settings, port=port), projectors=FRAIL)
@@ -57,7 +59,7 @@ def test_a_poison_event_stops_one_read_model_and_nothing_else(tmp_path: Path) ->
             work(client, 1)
 
     # The event that is passed over has no run, so the rows are those of any rebuild.
-    verify(tmp_path / "ledger.db")
+    prove(place_in(tmp_path))
 
 
 def check_detached(client: Client) -> dict[str, dict[str, object]]:
@@ -82,13 +84,13 @@ def test_a_server_finishes_the_rebuild_that_a_crash_has_interrupted(
     with serving(tmp_path) as server:
         found = until(lambda: (now_ := finished(server.client, "runs")).get("last") and now_)
         assert found["last"]["end"] == "done"
-    verify(tmp_path / "ledger.db")
+    prove(place_in(tmp_path))
 
 
 def interrupt(folder: Path, reports: int) -> None:
     """Leave a rebuild behind that was stopped after so many reports."""
     told: list[object] = []
-    ledger = Ledger({"SQLITE_DBNAME": str(folder / "ledger.db")})
+    ledger = Ledger(environment_of(place_in(folder)))
     try:
         shop = Workshop(
             ledger,

@@ -3,18 +3,18 @@
 import asyncio
 import os
 import signal
-import sqlite3
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from projections.catalog import PROJECTORS
+from replay.ledger import Ledger
+from replay.places import environment_of
 from tests.api.live import Client, LiveServer, error_of, serving
-from tests.support.verify import verify
+from tests.support.verify import prove
 
 NAMES = [each.name for each in PROJECTORS]
 
@@ -49,10 +49,6 @@ def finished(client: Client, name: str) -> dict[str, Any]:
     return dict(until(lambda: "work" not in (found := status(client, name)) and found))
 
 
-def store_of(server: LiveServer) -> Path:
-    return Path(server.settings.sqlite_path)
-
-
 def test_every_read_model_is_listed_with_its_position(client: Client) -> None:
     listed = client.ok("GET", "/api/projections")["projections"]
 
@@ -74,7 +70,7 @@ def test_a_rebuild_equals_the_live_rows_and_is_put_on_record(
     types = [item["event_type"] for item in ops(client) if item["payload"]["projection"] == name]
     assert types == ["ops.projection_rebuild_started", "ops.projection_rebuild_finished"]
     work(client, 2)
-    verify(store_of(server))
+    prove(server.settings.store)
 
 
 def ops(client: Client) -> list[dict[str, Any]]:
@@ -91,7 +87,7 @@ def test_a_rollback_brings_the_rows_before_back(server: LiveServer, client: Clie
 
     assert status(client, "tasks")["state"] == "live"
     assert ops(client)[-1]["event_type"] == "ops.projection_rolled_back"
-    verify(store_of(server))
+    prove(server.settings.store)
 
 
 def test_a_dry_run_tells_the_differences(server: LiveServer, client: Client) -> None:
@@ -118,12 +114,12 @@ def test_a_dry_run_tells_the_differences(server: LiveServer, client: Client) -> 
     assert "--repair" in finished(client, "tasks")["rebuild_failure"]["error"]
     client.ok("POST", "/api/projections/tasks/rebuild", {"repair": True}, 202)
     assert finished(client, "tasks")["last"]["end"] == "done"
-    verify(store_of(server))
+    prove(server.settings.store)
 
 
 def change(server: LiveServer, statement: str, *values: str) -> None:
-    with closing(sqlite3.connect(store_of(server), timeout=5, isolation_level=None)) as file:
-        file.execute(statement, values)
+    with closing(Ledger(environment_of(server.settings.store))) as beside:
+        beside.writer.connection.execute(statement, values)
 
 
 def test_a_second_rebuild_is_refused_and_the_first_can_be_canceled(client: Client) -> None:
@@ -190,4 +186,4 @@ def test_a_rebuild_killed_ten_times_still_finishes(server: LiveServer, client: C
 
     assert found["last"]["end"] == "done", found
     assert found["last"]["digest"]
-    verify(store_of(server))
+    prove(server.settings.store)

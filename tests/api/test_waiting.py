@@ -2,15 +2,13 @@
 
 import contextlib
 import socket
-import sqlite3
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from tests.api.live import Client, LiveServer, serving
 from tests.api.sockets import hanging_up, raw, until
-from tests.support.places import place_in
+from tests.support.obstacles import commits_held_back, slow_commits
 
 CLAIM_NEXT = "/api/agent/tasks/claim-next"
 NEVER = 86_400
@@ -100,21 +98,11 @@ def test_nothing_is_claimed_for_a_client_that_left_while_it_waited(tmp_path: Pat
         assert client.agent("s2").post(CLAIM_NEXT).status_code == 200
 
 
-@contextlib.contextmanager
-def commits_held_back(store: Path) -> Iterator[None]:
-    """Hold the write lock of a store until the end of the block."""
-    with contextlib.closing(sqlite3.connect(store, isolation_level=None)) as other:
-        other.execute("BEGIN IMMEDIATE")
-        yield
-        other.execute("ROLLBACK")
-
-
 def test_nothing_is_decided_for_a_client_that_left_before(tmp_path: Path) -> None:
-    place = place_in(tmp_path, "sqlite")
-    with serving(tmp_path, claim_wait_seconds=60, store=place) as server:
+    with serving(tmp_path, claim_wait_seconds=60) as server:
         services, client = server.services, server.client
         client.enqueue(client.create()["id"])
-        with commits_held_back(tmp_path / "ledger.db"):
+        with commits_held_back(services):
             with hanging_up(server.url, asking("s1")):
                 until(lambda: services.committer.waiting == 1)
             time.sleep(0.2)
@@ -124,18 +112,10 @@ def test_nothing_is_decided_for_a_client_that_left_before(tmp_path: Path) -> Non
         assert client.agent("s2").post(CLAIM_NEXT).status_code == 200
 
 
-def slow_disk(server: LiveServer, seconds: float) -> None:
-    """Let every COMMIT take so long."""
-    writer = server.services.ledger.writer.connection
-    assert isinstance(writer, sqlite3.Connection)
-    writer.set_trace_callback(lambda sql: time.sleep(seconds) if sql == "COMMIT" else None)
-
-
 def test_a_claim_is_given_back_when_its_client_leaves_during_the_commit(tmp_path: Path) -> None:
-    place = place_in(tmp_path, "sqlite")
-    with serving(tmp_path, claim_wait_seconds=60, store=place) as server:
+    with serving(tmp_path, claim_wait_seconds=60) as server:
         services, client = server.services, server.client
-        slow_disk(server, 0.3)
+        slow_commits(server.services, 0.3)
         run = client.enqueue(client.create()["id"])
         with hanging_up(server.url, asking("s1")):
             until(lambda: services.committer.committing)
@@ -154,7 +134,7 @@ def test_a_run_that_comes_while_a_claim_looks_is_not_missed(tmp_path: Path) -> N
         task = client.create()
         enqueue = raw(f"/api/tasks/{task['id']}/runs", b"{}")
         with connected(server) as waiter, connected(server) as maker:
-            with commits_held_back(tmp_path / "ledger.db"):
+            with commits_held_back(services):
                 waiter.sendall(asking("s1"))
                 until(lambda: services.committer.waiting == 1)
                 # The claim is decided first, in the commit that brings the run.
@@ -174,7 +154,7 @@ def test_a_run_that_comes_while_another_is_handed_out_goes_to_the_next(tmp_path:
                 waiter.sendall(asking(f"s{number}"))
                 until(lambda number=number: len(services.claims) == number + 1)
                 waiter.settimeout(5)
-            slow_disk(server, 0.05)
+            slow_commits(server.services, 0.05)
             for task in tasks:
                 client.enqueue(task["id"])
 

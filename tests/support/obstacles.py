@@ -1,8 +1,13 @@
 """What goes wrong with a store, made to happen on whichever store a test has."""
 
 import sqlite3
+import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 
 from api.services import Services
+from replay.ledger import Ledger
+from replay.places import environment_of
 
 
 def refuse_writes(services: Services) -> None:
@@ -12,6 +17,31 @@ def refuse_writes(services: Services) -> None:
         connection.execute("PRAGMA query_only=ON")
     else:
         connection.execute("SET default_transaction_read_only = on")
+
+
+@contextmanager
+def commits_held_back(services: Services) -> Iterator[None]:
+    """Hold the write lock of a store, as another process does, until the end of the block."""
+    with closing(Ledger(environment_of(services.settings.store))) as other:
+        other.writer.begin()
+        yield
+        other.writer.rollback()
+
+
+def slow_commits(services: Services, seconds: float) -> None:
+    """Let every COMMIT take so long."""
+    connection = services.ledger.writer.connection
+    if isinstance(connection, sqlite3.Connection):
+        connection.set_trace_callback(lambda sql: time.sleep(seconds) if sql == "COMMIT" else None)
+        return
+    connection.execute(
+        f"CREATE OR REPLACE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS"
+        f" 'BEGIN PERFORM pg_sleep({seconds}); RETURN NULL; END'"
+    )
+    connection.execute(
+        "CREATE CONSTRAINT TRIGGER slow AFTER UPDATE ON ledger_writes"
+        " DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION slow()"
+    )
 
 
 def drop_table(services: Services, name: str) -> None:

@@ -14,6 +14,7 @@ from projections.catalog import PROJECTORS
 from projections.rows import Projector
 from replay.codec import LedgerMapper
 from replay.ledger import Ledger
+from replay.places import environment_of
 from replay.verify import verify as verify_store
 
 Row: TypeAlias = tuple[Any, ...]
@@ -26,6 +27,13 @@ def verify(path: Path) -> list[Recorded]:
     verifier = Verifier(path)
     verifier.check()
     return verifier.history
+
+
+def prove(place: str) -> None:
+    """Check a store of any kind as an auditor does."""
+    with closing(Ledger(environment_of(place))) as ledger:
+        found = verify_store(ledger, PROJECTORS)
+    assert found.finding is None, found.finding
 
 
 class Verifier:
