@@ -86,9 +86,10 @@ unit: install-dev ## Run the tests alone
 	$(BIN)/python -m pytest $(ARGS)
 
 .PHONY: coverage
-coverage: install-dev ## Run the tests and hold the coverage thresholds
+coverage: install-dev ## Run the tests on both stores and hold the coverage thresholds
 	$(BIN)/coverage erase
 	$(BIN)/coverage run -m pytest $(ARGS)
+	TASKLEDGER_TEST_STORE=postgresql $(BIN)/coverage run -m pytest tests/api $(ARGS)
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report --fail-under=95
 	$(BIN)/coverage report --fail-under=100 --include='domain/*,projections/*'
