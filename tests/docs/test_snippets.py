@@ -7,9 +7,11 @@ and a line with `…` alone for any lines.
 
 import os
 import re
+import shlex
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Final
 
@@ -17,8 +19,10 @@ import pytest
 from msgspec import Struct
 
 from tests.docs.pages import PAGES, name_of
+from tests.support import postgres
 from tests.support.server import Server, free_port, running
 
+DATABASE: Final = "postgresql://ledger@localhost/ledger"
 ADDRESS: Final = "http://127.0.0.1:8420"
 KINDS: Final = {"sh", "python", "text", "ini", ""}
 SECONDS: Final = 120
@@ -26,6 +30,7 @@ _BLOCK: Final = re.compile(
     r"^```(?P<kind>\w*)\n(?P<text>.*?)^```$(?:\n```text\n(?P<output>.*?)^```$)?",
     re.MULTILINE | re.DOTALL,
 )
+_SERVE: Final = re.compile(r"taskledger serve( [^|\n]*)\n")
 _MARK: Final = "### end of snippet"
 
 
@@ -46,10 +51,10 @@ def blocks_of(page: Path) -> Iterator[re.Match[str]]:
 
 
 def snippets_of(page: Path) -> Iterator[Snippet]:
-    """Yield what a reader runs, except make: its targets are run elsewhere."""
+    """Yield what a reader runs, except make, whose targets are run elsewhere, and the server."""
     for block in blocks_of(page):
         kind, text, output = block.group("kind", "text", "output")
-        if kind == "sh" and not text.startswith("make "):
+        if kind == "sh" and not text.startswith("make ") and not _SERVE.fullmatch(text):
             yield Snippet(text, output)
         if kind == "python":
             yield Snippet(f"python3 - <<'PYTHON'\n{text}PYTHON\n", output)
@@ -58,8 +63,22 @@ def snippets_of(page: Path) -> Iterator[Snippet]:
 WITH_SNIPPETS: Final = [page for page in PAGES if any(snippets_of(page))]
 
 
-def run(page: Path, server: Server, folder: Path) -> subprocess.CompletedProcess[str]:
+def store_of(page: Path, folder: Path, cleanup: ExitStack) -> str:
+    """Return where the page's server keeps its ledger: in a file if the page names no database."""
+    if DATABASE in page.read_text("utf-8"):
+        return cleanup.enter_context(postgres.shared().database())
+    return f"sqlite:{folder}/data/ledger.db"
+
+
+def arguments_of(page: Path) -> list[str]:
+    """Return what the page starts the server with, if it says so."""
+    found = (_SERVE.fullmatch(block["text"]) for block in blocks_of(page))
+    return next((shlex.split(match[1]) for match in found if match), [])
+
+
+def run(page: Path, server: Server, folder: Path, store: str) -> subprocess.CompletedProcess[str]:
     script = "".join(snippet.script for snippet in snippets_of(page))
+    script = script.replace(DATABASE, store)
     return subprocess.run(
         ["bash", "-euo", "pipefail", "-c", script.replace(ADDRESS, server.url)],
         cwd=folder,
@@ -97,11 +116,13 @@ def even(text: str) -> str:
 @pytest.mark.parametrize("page", WITH_SNIPPETS, ids=name_of)
 def test_the_snippets_of_a_page_run_and_print_what_it_says(page: Path, tmp_path: Path) -> None:
     port = free_port()
-    store = f"sqlite:{tmp_path}/data/ledger.db"
-    command = ["-m", "api.cli", "serve", "--port", str(port), "--store", store]
-    with running(command, port=port, log=tmp_path / "server.log") as server:
-        done = run(page, server, tmp_path)
-        *printed, rest = done.stdout.replace(server.url, ADDRESS).split(f"\n{_MARK}\n")
+    command = ["-m", "api.cli", "serve", *arguments_of(page), "--port", str(port)]
+    with ExitStack() as cleanup:
+        store = store_of(page, tmp_path, cleanup)
+        log = tmp_path / "server.log"
+        serving = running([*command, "--store", store], port=port, log=log)
+        done = run(page, cleanup.enter_context(serving), tmp_path, store)
+        *printed, rest = done.stdout.split(f"\n{_MARK}\n")
 
     snippets = list(snippets_of(page))
     assert len(printed) == len(snippets), (
