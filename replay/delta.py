@@ -2,9 +2,10 @@
 
 import sqlite3
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 from replay.rows import RowBuffer, Table
 from replay.store import Row
@@ -23,6 +24,11 @@ class NotedRows(RowBuffer):
         """Insert or replace a whole row."""
         self._touched[table.name].add(row[: table.key_columns])
         super().put(table, row)
+
+    def put_later(self, table: Table, key: Row, make: Callable[..., Row], *given: Any) -> None:
+        """Put the row `make(*given)` once it is needed."""
+        self._touched[table.name].add(key)
+        super().put_later(table, key, make, *given)
 
     def delete(self, table: Table, key: Row) -> None:
         """Remove a row; a missing one is no error."""
