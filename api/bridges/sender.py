@@ -1,6 +1,7 @@
 """One try to send a webhook: bounded in time, never redirected, the answer's body not read."""
 
 import asyncio
+import ssl
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final
 
@@ -25,9 +26,11 @@ def _open() -> "httpx2.AsyncClient":
     """Return a client; the first one takes a while, also for the certificates."""
     import httpx2  # noqa: PLC0415 - servers without bridges start without it
 
+    # The system's certificates, or those of SSL_CERT_FILE.
+    context = ssl.create_default_context()
     # Another name may lead to the same address, and needs a certificate of its own.
     no_reuse = httpx2.Limits(max_keepalive_connections=0)
-    return httpx2.AsyncClient(trust_env=False, timeout=None, limits=no_reuse)
+    return httpx2.AsyncClient(verify=context, trust_env=False, timeout=None, limits=no_reuse)
 
 
 class Sender:
