@@ -74,6 +74,9 @@ def create(
     async def create_and_link(client: LedgerClient) -> JsonValue:
         if parent and not (options["scope"] or options["workspace"]):
             body.update(await binding_of(client, parent))
+        # A name that is mistyped is told before anything is made.
+        for blocker in depends_on:
+            await client.get(api_path("tasks", blocker))
         answer = await client.post(path, body)
         return await follow_up(client, answer, depends_on, enqueue=enqueue)
 

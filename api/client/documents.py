@@ -19,6 +19,8 @@ def at(document: JsonValue, *path: str) -> JsonValue:
 def text_at(document: JsonValue, *path: str) -> str:
     """Return the member at the path as text, empty where there is none."""
     found = at(document, *path)
+    if isinstance(found, bool):
+        return "yes" if found else "no"
     return "" if found is None else str(found)
 
 

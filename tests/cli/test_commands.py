@@ -42,6 +42,13 @@ def test_every_member_of_a_task_can_be_given(server: Server) -> None:
     assert answer["run"]["status"] == "queued"
 
 
+def test_a_task_is_not_made_when_one_it_waits_for_is_unknown(server: Server) -> None:
+    words = ("task", "create", "Half", "--id", "half", "--depends-on", "task-none")
+
+    assert "task-none" in server.cli(*words, exit_code=1).stderr
+    assert "half" in server.cli("task", "show", "half", exit_code=1).stderr
+
+
 def test_a_child_belongs_where_its_parent_does(server: Server) -> None:
     server.cli("workspace", "put", "ws-3")
     parent = created(server, "Parent", "--workspace", "ws-3")
