@@ -235,6 +235,7 @@ class Moments:
             _, told = await child.communicate()
         except BaseException:
             child.kill()
+            await child.wait()
             raise
         if child.returncode:
             lines = told.decode(errors="replace").strip().splitlines()

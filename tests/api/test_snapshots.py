@@ -141,6 +141,33 @@ def test_there_are_never_more_than_there_is_room_for(told: RecordingGate, tmp_pa
     assert len(found) == 1 or sum(path.stat().st_size for path in found) <= 1 << 20
 
 
+def test_those_made_when_they_are_asked_for_make_room_as_well(
+    told: RecordingGate, tmp_path: Path
+) -> None:
+    with gate_over(tmp_path, snapshot_interval=1, snapshot_megabytes=1) as gate:
+        for sequence in (8, 2, 7, 3, 5, 4, 6):
+            assert gate.read(f"/api/tasks?as_of={sequence}").status == 200
+            found = files(tmp_path)
+            assert sum(path.stat().st_size for path in found) <= (1 << 20) + found[0].stat().st_size
+        check(gate, told)
+
+
+def test_a_server_that_stops_gives_up_what_it_was_making(
+    told: RecordingGate, tmp_path: Path
+) -> None:
+    with gate_over(tmp_path) as gate:
+
+        async def ask_and_leave() -> None:
+            asking = asyncio.create_task(gate.services.moments.reader_at(9))
+            await asyncio.sleep(0.05)
+            asking.cancel()
+
+        gate.run(ask_and_leave())
+    assert files(tmp_path) == []
+    with gate_over(tmp_path) as gate:
+        check(gate, told)
+
+
 @pytest.mark.parametrize("path", ["/api/tasks", "/api/scheduler", "/api/observe/tasks/dashboard"])
 def test_a_fold_that_fails_is_in_the_log_and_the_present_goes_on(
     told: RecordingGate, tmp_path: Path, path: str, caplog: pytest.LogCaptureFixture
