@@ -42,6 +42,11 @@ def test_an_event_without_a_task_shows_dashes() -> None:
         ({"changed_fields": ["title", "owner"], "status": "ready"}, "ready, title, owner"),
         ({"status": "failed", "error": "exit code 3\nsecond line"}, "failed, error exit code 3"),
         ({"status": "queued", "attempt": 2}, "queued, attempt 2"),
+        ({"bridge_instance_id": "chat", "peer_id": "ann"}, "bridge chat, to ann"),
+        (
+            {"delivery_id": "notif:s:7", "attempt": 1, "error": "no answer within 10 s"},
+            "attempt 1, delivery notif:s:7, error no answer within 10 s",
+        ),
     ],
 )
 def test_a_summary_names_what_changed(payload: JsonObject | None, summary: str) -> None:
