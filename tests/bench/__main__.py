@@ -16,6 +16,7 @@ from tests.bench import (
     claim_wait,
     claims,
     http_commands,
+    in_postgresql,
     in_process,
     reads,
     rebuild,
@@ -33,6 +34,7 @@ CASES: Final[Mapping[str, Callable[[Options], list[Result]]]] = {
     for module in (
         http_commands,
         in_process,
+        in_postgresql,
         claims,
         claim_wait,
         catch_up,

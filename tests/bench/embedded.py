@@ -87,10 +87,15 @@ def task_of(task_id: str, agent: int | None = None, *, attempts: int = 3) -> Cre
     )
 
 
+def place_of(where: Path | str) -> str:
+    """Return a place as the product's settings name it."""
+    return f"sqlite:{where}" if isinstance(where, Path) else where
+
+
 @contextmanager
-def embedded(path: Path) -> Iterator[Embedded]:
-    """Give the product over the ledger in a file, and close it afterwards."""
-    services = build(Settings(store=f"sqlite:{path}"))
+def embedded(where: Path | str) -> Iterator[Embedded]:
+    """Give the product over the ledger in a file or another place, and close it afterwards."""
+    services = build(Settings(store=place_of(where)))
     try:
         yield Embedded(services)
     finally:

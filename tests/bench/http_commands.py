@@ -47,7 +47,8 @@ class _Side:
         }
 
 
-async def _measure(server: Server, options: Options) -> Result:
+async def measured(server: Server, options: Options, case: str, ratio: float) -> Result:
+    """Return requests per second, beside those of a route that does nothing."""
     port = server.port
     for number in range(CONNECTIONS):
         await play(port, registration(port, number))
@@ -61,11 +62,11 @@ async def _measure(server: Server, options: Options) -> Result:
     idling.close()
     return compared(
         pairs,
-        case=NAME,
+        case=case,
         what=f"durable commands, {CONNECTIONS} connections",
         unit="requests/s",
         reference_what="POST that does nothing",
-        goal=Goal(compare="at least", ratio=0.6),
+        goal=Goal(compare="at least", ratio=ratio),
         beside={
             **ours.seen("command"),
             **bare.seen("nothing"),
@@ -77,4 +78,4 @@ async def _measure(server: Server, options: Options) -> Result:
 def run(options: Options) -> list[Result]:
     """Measure."""
     with product(options.folder / "http-commands.db", options.folder) as server:
-        return [run_async(_measure(server, options))]
+        return [run_async(measured(server, options, NAME, 0.6))]

@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from pathlib import Path
 from typing import Final
 
 from domain.commands import ClaimNext, CompleteLease, EnqueueRun
@@ -66,9 +67,12 @@ def _library_round(tasks: Tasks, seconds: float) -> float:
     return commands / (time.perf_counter() - started)
 
 
-async def _measure(options: Options) -> Result:
-    library = open_tasks(options.folder / "library.db")
-    with embedded(options.folder / "in-process.db") as product:
+async def measured(
+    options: Options, case: str, place: Path | str, library_place: Path | str
+) -> Result:
+    """Return commands per second in a place, beside the library's in another one."""
+    library = open_tasks(library_place)
+    with embedded(place) as product:
         ours = _Ours(product, options.seconds)
 
         async def reference() -> float:
@@ -79,7 +83,7 @@ async def _measure(options: Options) -> Result:
     library.close()
     return compared(
         pairs,
-        case=NAME,
+        case=case,
         what=f"durable commands, {CALLERS} callers",
         unit="commands/s",
         reference_what="Application.save of the library",
@@ -93,4 +97,5 @@ async def _measure(options: Options) -> Result:
 
 def run(options: Options) -> list[Result]:
     """Measure."""
-    return [run_async(_measure(options))]
+    folder = options.folder
+    return [run_async(measured(options, NAME, folder / "in-process.db", folder / "library.db"))]

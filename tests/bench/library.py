@@ -6,6 +6,8 @@ from uuid import UUID
 from eventsourcing.application import Application
 from eventsourcing.domain import Aggregate, event
 
+from replay.places import environment_of
+
 
 class Task(Aggregate):
     """A task with one run, written as the library's documentation suggests."""
@@ -67,6 +69,8 @@ class Tasks(Application[UUID]):
         self.save(task)
 
 
-def open_tasks(path: Path) -> Tasks:
-    """Return the application over an SQLite file, with the library's own settings."""
-    return Tasks({"PERSISTENCE_MODULE": "eventsourcing.sqlite", "SQLITE_DBNAME": str(path)})
+def open_tasks(where: Path | str) -> Tasks:
+    """Return the application over a file or a database, with the library's own settings."""
+    if isinstance(where, Path):
+        return Tasks({"PERSISTENCE_MODULE": "eventsourcing.sqlite", "SQLITE_DBNAME": str(where)})
+    return Tasks(environment_of(where) | {"PERSISTENCE_MODULE": "eventsourcing.postgres"})

@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import Generator, Sequence
 from functools import partial
+from itertools import repeat
 from typing import Final, TypeAlias, cast
 
 from msgspec import Struct
@@ -146,12 +147,13 @@ class Load:
         self._connections = connections
 
     @classmethod
-    async def connect(cls, port: int, scripts: Sequence[Script]) -> "Load":
-        """Open one connection for each script."""
+    async def connect(cls, port: int | Sequence[int], scripts: Sequence[Script]) -> "Load":
+        """Open one connection for each script: all to one port, or each to its own."""
         loop = asyncio.get_running_loop()
         connections = []
-        for script in scripts:
-            _, connection = await loop.create_connection(partial(Connection, script), HOST, port)
+        ports = repeat(port) if isinstance(port, int) else port
+        for script, to in zip(scripts, ports, strict=False):
+            _, connection = await loop.create_connection(partial(Connection, script), HOST, to)
             connections.append(connection)
         return cls(connections)
 

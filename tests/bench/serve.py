@@ -61,7 +61,7 @@ def routes(services: Services) -> Iterable[BaseRoute]:
 
 def main() -> None:
     """Serve until a signal comes."""
-    settings = Settings(host=HOST, port=int(sys.argv[2]), store=f"sqlite:{sys.argv[1]}")
+    settings = Settings(host=HOST, port=int(sys.argv[2]), store=sys.argv[1])
     run(settings, routes)
 
 

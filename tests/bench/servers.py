@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
+from tests.bench.embedded import place_of
 from tests.support.server import Server, free_port, running, spawn
 
 NOTHING_PATH: Final = "/bench/nothing"
@@ -13,13 +14,13 @@ BROADCAST_PATH: Final = "/bench/broadcast"
 STREAM_PATH: Final = "/bench/stream"
 
 
-def product_command(store: Path, port: int) -> list[str]:
+def product_command(store: Path | str, port: int) -> list[str]:
     """Return the arguments that start the product on a store."""
-    return ["-m", "tests.bench.serve", str(store), str(port)]
+    return ["-m", "tests.bench.serve", place_of(store), str(port)]
 
 
 @contextmanager
-def product(store: Path, folder: Path) -> Iterator[Server]:
+def product(store: Path | str, folder: Path) -> Iterator[Server]:
     """Give the product, running on a store of its own; its log is in `folder`."""
     port = free_port()
     command = product_command(store, port)
