@@ -14,6 +14,8 @@ _TYPES: Final = {
 _TYPE: Final = re.compile(r"\b(TEXT|INTEGER|BLOB)\b")
 _ARRAYS: Final = {str: "text[]", int: "bigint[]", bytes: "bytea[]"}
 _VALUES: Final = re.compile(r" VALUES \(\?(?:, ?\?)*\)")
+_DELETE: Final = re.compile(r"DELETE FROM (\w+) WHERE (\w+=\?(?: AND \w+=\?)*)")
+_COLUMN: Final = re.compile(r"(\w+)=\?")
 _WORDS: Final = (
     ("sqlite_master WHERE type='table' AND name=", "pg_tables WHERE tablename="),
     ("instr(", "strpos("),
@@ -39,12 +41,16 @@ def translated(statement: str) -> str:
 
 @lru_cache(maxsize=4096)
 def over_rows(statement: str, kinds: Sequence[type]) -> str | None:
-    """Return an INSERT that takes all of its rows as one array for each column.
+    """Return an INSERT or DELETE that takes all of its rows as one array for each column.
 
-    `kinds` are the types of the columns. None for a statement that is not such an INSERT.
+    `kinds` are the types of the columns. None for any other statement.
     """
-    found = _VALUES.search(statement)
-    if found is None:
-        return None
-    arrays = ", ".join(f"${number}::{_ARRAYS[kind]}" for number, kind in enumerate(kinds, 1))
-    return f"{statement[: found.start()]} SELECT * FROM unnest({arrays}){statement[found.end() :]}"
+    numbered = enumerate(kinds, 1)
+    arrays = ", ".join(f"${number}::{_ARRAYS[kind]}" for number, kind in numbered)
+    if found := _VALUES.search(statement):
+        start, end = found.span()
+        return f"{statement[:start]} SELECT * FROM unnest({arrays}){statement[end:]}"
+    if found := _DELETE.fullmatch(statement):
+        columns = ", ".join(_COLUMN.findall(found[2]))
+        return f"DELETE FROM {found[1]} WHERE ({columns}) IN (SELECT * FROM unnest({arrays}))"
+    return None

@@ -171,4 +171,7 @@ def test_rows_go_there_as_one_array_for_each_column() -> None:
         "INSERT INTO t (a,b) SELECT * FROM unnest($1::text[], $2::bigint[])"
         " ON CONFLICT (a) DO NOTHING"
     )
-    assert over_rows("DELETE FROM t WHERE a=?", (str,)) is None
+    assert over_rows("DELETE FROM t WHERE a=? AND b=?", (str, int)) == (
+        "DELETE FROM t WHERE (a, b) IN (SELECT * FROM unnest($1::text[], $2::bigint[]))"
+    )
+    assert over_rows("UPDATE t SET a=?", (str,)) is None
