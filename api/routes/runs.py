@@ -10,6 +10,8 @@ from api.operations import WRITE, Operation
 from api.parsing import Body
 from api.routes.common import operation, run_reply
 from domain import commands as c
+from domain.errors import StaleChannelError
+from replay.committer import Outcome
 
 
 async def claim_run(call: Call) -> Answer:
@@ -27,14 +29,23 @@ async def start_run(call: Call) -> Answer:
         idempotency_key=body.idempotency_key or "",
         session_id=body.session_id or "",
     )
-    return run_reply(call, await call.submit(command))
+    return _bound_reply(call, await call.submit(command))
 
 
 async def attach_session(call: Call) -> Answer:
     """Bind a registered session to a claimed run."""
     body = await call.read(b.AttachTaskRunSessionRequest)
     command = c.AttachSession(run_id=call.id, session_id=body.session_id or "")
-    return run_reply(call, await call.submit(command))
+    return _bound_reply(call, await call.submit(command))
+
+
+def _bound_reply(call: Call, outcome: Outcome) -> Answer:
+    """Return the answer with the run; raises StaleChannelError for a refusal that is on record."""
+    channel = outcome.reply.stale_channel
+    if channel:
+        message = f'task run "{call.id}" has channel "{channel}", which another workspace holds'
+        raise StaleChannelError(message)
+    return run_reply(call, outcome)
 
 
 async def complete_run(call: Call) -> Answer:
