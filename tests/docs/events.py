@@ -8,7 +8,7 @@ from msgspec import Struct
 from msgspec import inspect as types
 
 from domain.events import FACTS, Fact
-from domain.recorded import OPS_STREAM, SCHEDULER_STREAM
+from domain.recorded import OPS_STREAM, SCHEDULER_STREAM, STARVATION_STREAM
 from tests.docs.markdown import code, link, page, table
 
 _INTRODUCTION: Final = """\
@@ -33,10 +33,12 @@ A member of a payload that is always there is marked; the others are left out wh
 A type "added" is not known to other servers of the task API; clients may pass over it."""
 _STREAMS: Final = {
     "task": "one stream per task",
-    "scheduler": f"the stream {code(SCHEDULER_STREAM)}",
+    "scheduler": f"the streams {code(SCHEDULER_STREAM)} and {code(STARVATION_STREAM)}",
     "session": "one stream per agent session",
     "workspace": "one stream per workspace",
     "inbox": "one stream per actor",
+    "bridge": "one stream per bridge",
+    "notification": "one stream per subscription",
     "ops": f"the stream {code(OPS_STREAM)}",
 }
 _SIMPLE: Final[Mapping[type[types.Type], str]] = {
@@ -78,8 +80,7 @@ def _areas() -> tuple[str, ...]:
 
 def _part(area: str) -> Iterator[str]:
     yield f"## {area}.*"
-    if area in _STREAMS:
-        yield f"Kept in {_STREAMS[area]}."
+    yield f"Kept in {_STREAMS[area]}."
     for fact in FACTS:
         if _area(fact) == area:
             yield f"### {fact.TYPE}"

@@ -19,14 +19,14 @@ _STORE: Final = """\
 ## Settings of the event store
 
 They belong to the event-store library and are read from the environment alone. Set them before the
-first event is written, and never change them for a store. For the cipher install the extra
-`encryption`.
+first event is written, and never change them for a store; see
+[how to encrypt](../how-to/run-in-production.md#encrypt-it).
 
 | variable | meaning |
 | --- | --- |
 | `COMPRESSOR_TOPIC` | compresses recorded events, for instance `zlib` |
-| `CIPHER_TOPIC` | encrypts recorded events: `eventsourcing.cryptography:AESCipher` |
-| `CIPHER_KEY` | the key; `AESCipher.create_key(num_bytes=32)` makes one |"""
+| `CIPHER_KEY` | encrypts recorded events with this key |
+| `CIPHER_TOPIC` | the cipher, when it is to be another than AES |"""
 
 
 def settings() -> str:
