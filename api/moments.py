@@ -36,6 +36,7 @@ _AT_ONCE: Final = 400
 _SLICE: Final = 25
 _CHILDREN: Final = 2
 _MEGABYTE: Final = 1 << 20
+_FAILED_SECONDS: Final = 300.0
 _REST: Final = 9
 """So many times as long as making snapshots took, none are made in the background."""
 
@@ -172,10 +173,9 @@ class Moments:
             after = base.sequence if base else 0
             fresh = set(points_between(after, due, self._interval))
             points = fresh.intersection(thinned({*known, *fresh}, self._most()))
-            try:
-                await self._made(sorted(points), base)
-            finally:
-                self._not_before = loop.time() + _REST * (loop.time() - began)
+            self._not_before = loop.time() + _FAILED_SECONDS
+            await self._made(sorted(points), base)
+            self._not_before = loop.time() + _REST * (loop.time() - began)
 
     async def _made(self, points: Sequence[int], base: Snapshot | None) -> Snapshot:
         """Return the last of the snapshots that a child process makes."""

@@ -253,3 +253,23 @@ def test_every_sequence_is_told_alike_with_and_without_snapshots(tmp_path: Path)
             assert gate.read(f"{each}{at}").body == body, (each, at)
     assert len(files(path.parent)) == head // 9 > 0
     day.gate.clean()
+
+
+def test_an_event_that_is_passed_over_is_so_in_the_past_as_well(
+    told: RecordingGate, tmp_path: Path
+) -> None:
+    with gate_over(tmp_path) as gate:
+        gate.run(gate.services.moments.keep_up())
+        events = gate.services.ledger.read(0, 100)
+        updated = next(each.sequence for each in events if each.type == "task.updated")
+        paths = [f"{path}?as_of={{}}" for path in ("/api/tasks", "/api/tasks/a/runs")]
+        before = [gate.read(path.format(updated)).body for path in paths]
+        skip = {"sequence": updated, "reason": "to see"}
+        assert gate.send("POST", "/api/projections/tasks/skip", skip).status == 200
+        after = [gate.read(path.format(updated)).body for path in paths]
+        left = [gate.read(path.format(updated - 1)).body for path in paths]
+        detail = gate.read(f"/api/tasks/a?as_of={updated}").json["task"]
+
+    assert before[0] != after[0]
+    assert after == left
+    assert (detail["task"]["title"], len(detail["events"])) == ("First", 4)
