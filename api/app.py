@@ -116,6 +116,9 @@ class Application(Starlette):
                 location += b"?" + scope["query_string"]
             status = 301 if method == "GET" else 307
             raise RefusedError(Answer(status, headers=((b"location", location),)))
+        if method != "OPTIONS" and (allowed := self._router.methods(path)):
+            allow = (b"allow", ", ".join(allowed).encode())
+            raise RefusedError(refusal(405, "method not allowed", (allow,)))
         return None
 
     def _let_in(

@@ -6,16 +6,26 @@ import msgspec
 
 from api.parsing import (
     INT32_MAX,
+    INT64_MAX,
+    NOT_BLANK,
     Body,
+    Capability,
+    ChannelName,
     SignedInt32,
     SignedInt64,
     between,
     items_of,
+    like,
     no_json,
     one_of,
+    sized,
 )
 from domain.values import (
+    MAX_ATTEMPTS,
+    MAX_BULK,
     MAX_CLAIMS,
+    MAX_DRAIN_SECONDS,
+    MAX_LEASE_SECONDS,
     ApprovalPolicy,
     DeliveryMode,
     DependencyKind,
@@ -54,9 +64,9 @@ class TaskCreateRequest(Body, frozen=True, kw_only=True):
     workspace: Text = None
     title: Text = None
     description: Text = None
-    network_channel: Text = None
+    network_channel: ChannelName | None = None
     priority: PriorityText = None
-    max_attempts: SignedInt64 | None = None
+    max_attempts: Annotated[SignedInt64, between(1, MAX_ATTEMPTS)] | None = None
     auto_enqueue_on_ready: bool | None = None
     draft: bool | None = None
     approval_policy: PolicyText = None
@@ -75,14 +85,14 @@ class UpdateTaskRequest(Body, frozen=True, kw_only=True):
         "network_channel",
         "owner",
     )
-    title: Text = None
+    title: Annotated[str, like(NOT_BLANK)] | None = None
     description: Text = None
     priority: PriorityText = None
-    max_attempts: SignedInt64 | None = None
+    max_attempts: Annotated[SignedInt64, between(1, MAX_ATTEMPTS)] | None = None
     auto_enqueue_on_ready: bool | None = None
     approval_policy: PolicyText = None
     metadata: Raw = msgspec.field(default_factory=no_json)
-    network_channel: Text = None
+    network_channel: ChannelName | None = None
     owner: OwnerRequest | None = None
     clear_owner: bool | None = None
 
@@ -91,7 +101,7 @@ class TaskExecutionRequest(Body, frozen=True, kw_only=True):
     """How to queue a run."""
 
     idempotency_key: Text = None
-    network_channel: Text = None
+    network_channel: ChannelName | None = None
     metadata: Raw = msgspec.field(default_factory=no_json)
 
 
@@ -118,7 +128,9 @@ class BulkForceRunRequest(ReasonMetadataRequest, frozen=True, kw_only=True):
     """Which runs, and why."""
 
     REQUIRED = ("run_ids",)
-    run_ids: tuple[str, ...] | None = None
+    run_ids: Annotated[tuple[Annotated[str, like(NOT_BLANK)], ...], sized(1, MAX_BULK)] | None = (
+        None
+    )
 
 
 class ReasonRequest(Body, frozen=True, kw_only=True):
@@ -212,9 +224,9 @@ class ClaimNextAgentTaskRequest(Body, frozen=True, kw_only=True):
     """What the session can take, and whether it waits for work."""
 
     workspace_id: Text = None
-    required_capabilities: tuple[str, ...] | None = None
-    priority_min: SignedInt64 | None = None
-    lease_seconds: SignedInt64 | None = None
+    required_capabilities: tuple[Capability, ...] | None = None
+    priority_min: Annotated[SignedInt64, between(0, INT64_MAX)] | None = None
+    lease_seconds: Annotated[SignedInt64, between(0, MAX_LEASE_SECONDS)] | None = None
     wait: bool | None = None
     idempotency_key: Text = None
 
@@ -231,7 +243,7 @@ class ReportItem(Body, frozen=True, kw_only=True):
     REQUIRED = ("run_id", "action")
     run_id: Text = None
     action: Annotated[str, one_of(LeaseAction)] | None = None
-    lease_seconds: SignedInt64 | None = None
+    lease_seconds: Annotated[SignedInt64, between(0, MAX_LEASE_SECONDS)] | None = None
     result: Raw = msgspec.field(default_factory=no_json)
     error: Text = None
     metadata: Raw = msgspec.field(default_factory=no_json)
@@ -248,7 +260,7 @@ class ReportAgentTaskRunsRequest(Body, frozen=True, kw_only=True):
 class HeartbeatAgentTaskRunRequest(Body, frozen=True, kw_only=True):
     """For how long to extend the lease."""
 
-    lease_seconds: SignedInt64 | None = None
+    lease_seconds: Annotated[SignedInt64, between(0, MAX_LEASE_SECONDS)] | None = None
 
 
 class DrainSchedulerRequest(Body, frozen=True, kw_only=True):
@@ -256,7 +268,7 @@ class DrainSchedulerRequest(Body, frozen=True, kw_only=True):
 
     NULLABLE = ("timeout_seconds",)
     reason: Text = None
-    timeout_seconds: SignedInt64 | None = None
+    timeout_seconds: Annotated[SignedInt64, between(0, MAX_DRAIN_SECONDS)] | None = None
 
 
 class RegisterSessionRequest(Body, frozen=True, kw_only=True):
@@ -265,9 +277,9 @@ class RegisterSessionRequest(Body, frozen=True, kw_only=True):
     REQUIRED = ("agent_name",)
     agent_name: Text = None
     workspace: Text = None
-    channel: Text = None
+    channel: ChannelName | None = None
     name: Text = None
-    capabilities: tuple[str, ...] | None = None
+    capabilities: tuple[Capability, ...] | None = None
     concurrency: Annotated[SignedInt64, between(1, MAX_CLAIMS)] | None = None
     soul_digest: Text = None
     soul_snapshot_id: Text = None

@@ -7,11 +7,11 @@ from api.call import Call
 from api.replies import DrainSchedulerResponse
 from domain.commands import EndDrain, StartDrain
 from domain.errors import ValidationError
+from domain.values import MAX_DRAIN_SECONDS
 from projections.queries.scheduler import active_claims
 from projections.wire import date_time
 
 DEFAULT_TIMEOUT: Final = 60
-MAX_TIMEOUT: Final = 86_400
 
 
 async def drain(call: Call, reason: str, timeout_seconds: int | None) -> DrainSchedulerResponse:
@@ -20,8 +20,10 @@ async def drain(call: Call, reason: str, timeout_seconds: int | None) -> DrainSc
     No timeout means 60 seconds, 0 one look. Raises ValidationError for an unusable timeout.
     """
     timeout = DEFAULT_TIMEOUT if timeout_seconds is None else timeout_seconds
-    if timeout > MAX_TIMEOUT:
-        raise ValidationError(f"scheduler.timeout_seconds must be <= {MAX_TIMEOUT}: {timeout}")
+    if timeout > MAX_DRAIN_SECONDS:
+        raise ValidationError(
+            f"scheduler.timeout_seconds must be <= {MAX_DRAIN_SECONDS}: {timeout}"
+        )
     task = asyncio.create_task(_drain(call, reason, timeout))
     call.services.keep(task)
     return await asyncio.shield(task)

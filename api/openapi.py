@@ -10,7 +10,7 @@ from msgspec import Struct, inspect
 
 from api.errors import ErrorBody
 from api.operations import EVENTS, JSON, Operation
-from api.parsing import Body, Query
+from api.parsing import NOT_BLANK, Body, Query
 from api.past import AS_OF, REWINDING
 
 _REF: Final = "#/components/schemas/"
@@ -23,7 +23,11 @@ _SIMPLE: Final[Mapping[type[inspect.Type], dict[str, Any]]] = {
     inspect.RawType: _ANY,
     inspect.AnyType: _ANY,
 }
-_PARAMETER: Final = {"in": "path", "required": True, "schema": {"type": "string"}}
+_PARAMETER: Final = {
+    "in": "path",
+    "required": True,
+    "schema": {"type": "string", "pattern": NOT_BLANK},
+}
 _REPLAYED: Final = {
     "Idempotent-Replayed": {
         "description": "`true` when this had been done before and nothing new happened.",
@@ -99,6 +103,8 @@ class Schemas:
             schema = self._schema(field.type)
             if lenient and field.name not in nullable:
                 schema = _without_null(schema)
+            if field.name in getattr(cls, "REQUIRED", ()) and schema.get("type") == "string":
+                schema = schema if "enum" in schema else {"pattern": NOT_BLANK, **schema}
             properties[field.encode_name] = schema
         required = [field.encode_name for field in info.fields if field.required]
         required += getattr(cls, "REQUIRED", ())

@@ -126,6 +126,21 @@ def between(least: int, most: int) -> Any:
     return msgspec.Meta(extra_json_schema={"minimum": least, "maximum": most})
 
 
+def sized(least: int, most: int) -> Any:
+    """Return metadata documenting how long a list may be, which deciding checks."""
+    return msgspec.Meta(extra_json_schema={"minItems": least, "maxItems": most})
+
+
+def like(pattern: str) -> Any:
+    """Return metadata documenting the form of a text that deciding checks."""
+    return msgspec.Meta(extra_json_schema={"pattern": pattern})
+
+
+NOT_BLANK: Final = r"\S"
+ChannelName = Annotated[str, like(r"^\s*([a-z0-9][a-z0-9_-]{0,63})?\s*$")]
+Capability = Annotated[str, like(r"^\s*[^ \t\r\n,]{1,128}\s*$")]
+
+
 def items_of(kind: type[Struct], least: int, most: int) -> Any:
     """Return metadata documenting a list of values that are each read by themselves."""
     bounds = {"minItems": least, "maxItems": most}

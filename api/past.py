@@ -52,7 +52,12 @@ AS_OF: Final[dict[str, Any]] = {
     "required": False,
     "description": "Answer as of this moment: a sequence of the ledger, or an RFC 3339 time, which"
     " means the last sequence recorded at it or before.",
-    "schema": {"type": "string"},
+    "schema": {
+        "anyOf": [
+            {"type": "integer", "format": "int64", "minimum": 0},
+            {"type": "string", "format": "date-time"},
+        ]
+    },
 }
 _PARAMETER: Final = "as_of"
 

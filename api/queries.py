@@ -1,6 +1,6 @@
 """Query parameters of the task API."""
 
-from api.parsing import Int32, Int64, Query, SignedInt32
+from api.parsing import ChannelName, Int32, Int64, Query, SignedInt32
 from domain.values import (
     ApprovalState,
     OriginKind,
@@ -26,7 +26,7 @@ class ListTasksQuery(Query, frozen=True, kw_only=True):
     owner_kind: OwnerKind | None = None
     owner_ref: str = ""
     parent_task_id: str = ""
-    network_channel: str = ""
+    network_channel: ChannelName = ""
     query: str = ""
     limit: Int32 = 0
 
@@ -103,7 +103,7 @@ class DashboardQuery(Query, frozen=True, kw_only=True):
     workspace: str = ""
     owner_kind: OwnerKind | None = None
     owner_ref: str = ""
-    network_channel: str = ""
+    network_channel: ChannelName = ""
     origin_kind: OriginKind | None = None
 
 

@@ -38,12 +38,24 @@ class Router:
             raise ValueError(message)
         node.operations[operation.method] = prepared
 
+    def methods(self, raw_path: str) -> list[str]:
+        """Return the methods that a path has, none for an unknown path."""
+        found = self._walk(raw_path)
+        return sorted(found[0].operations) if found else []
+
     def find(self, method: str, raw_path: str) -> tuple[Prepared, list[str]] | None:
         """Return the operation and the decoded, trimmed values; None when there is none.
 
         The path is taken as it was sent, so that a value may hold an encoded slash; one with
         a slash at its end has no operation.
         """
+        found = self._walk(raw_path)
+        if found is None:
+            return None
+        prepared = found[0].operations.get(method)
+        return None if prepared is None else (prepared, found[1])
+
+    def _walk(self, raw_path: str) -> tuple[_Node, list[str]] | None:
         if raw_path.endswith("/") and raw_path != "/":
             return None
         node = self._root
@@ -56,5 +68,4 @@ class Router:
                     return None
                 values.append((unquote(segment) if "%" in segment else segment).strip())
             node = child
-        prepared = node.operations.get(method)
-        return None if prepared is None else (prepared, values)
+        return node, values

@@ -66,6 +66,7 @@ TEXT_BYTES: Final = 65_536
 ID_BYTES: Final = 1_024
 DEFAULT_LEASE_SECONDS: Final = 300
 MAX_LEASE_SECONDS: Final = 86_400
+MAX_DRAIN_SECONDS: Final = 86_400
 MAX_CLAIMS: Final = 100
 """How many leases a session may hold at most, and how many reports may come together."""
 FORCE_LIMIT: Final = 10

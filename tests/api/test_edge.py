@@ -24,9 +24,6 @@ from tests.support.obstacles import drop_table
     [
         ("GET", "/api/nothing"),
         ("GET", "/api"),
-        ("PUT", "/api/tasks"),
-        ("HEAD", "/api/tasks"),
-        ("GET", "/api/tasks/x/publish"),
         ("POST", "/api/tasks/x/y/z"),
         ("GET", "/elsewhere"),
         ("GET", "/api/tasks%2Fx"),
@@ -39,6 +36,24 @@ def test_an_unknown_route_is_plain_text(client: Client, method: str, path: str) 
     assert response.headers["content-type"].startswith("text/plain")
     assert response.text == ("" if method == "HEAD" else "404 page not found")
     assert response.headers["x-content-type-options"] == "nosniff"
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "allowed"),
+    [
+        ("PUT", "/api/tasks", "GET, POST"),
+        ("HEAD", "/api/tasks", "GET, POST"),
+        ("GET", "/api/tasks/x/publish", "POST"),
+        ("TRACE", "/healthz", "GET"),
+    ],
+)
+def test_a_route_names_its_methods_to_others(
+    client: Client, method: str, path: str, allowed: str
+) -> None:
+    response = client.http.request(method, path)
+
+    assert response.status_code == 405
+    assert response.headers["allow"] == allowed
 
 
 @pytest.mark.parametrize(
