@@ -22,6 +22,7 @@ from replay.past import PastFold, create, fingerprint
 from replay.rows import RowBuffer
 
 MOST: Final = 16
+_POWERS: Final = 40
 _DIGEST_BYTES: Final = 16
 _CHUNK: Final = 1 << 20
 _CACHE_KIB: Final = 64 << 10
@@ -199,5 +200,9 @@ def opened(snapshot: Snapshot | None, projectors: Iterable[Projector]) -> sqlite
 
 
 def points_between(after: int, upto: int, interval: int) -> Iterator[int]:
-    """Yield the whole intervals behind a sequence, up to another."""
-    yield from range((after // interval + 1) * interval, upto + 1, interval)
+    """Yield whole intervals behind a sequence: the last ones before another, then ever fewer."""
+    steps = [*range(MOST), *(1 << power for power in range(MOST.bit_length() - 1, _POWERS))]
+    for step in reversed(steps):
+        point = (upto // interval - step) * interval
+        if point > after:
+            yield point

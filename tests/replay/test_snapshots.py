@@ -34,3 +34,13 @@ def test_points_lie_at_whole_intervals() -> None:
     assert list(points_between(0, 35, 10)) == [10, 20, 30]
     assert list(points_between(10, 30, 10)) == [20, 30]
     assert list(points_between(11, 19, 10)) == []
+
+
+def test_of_a_long_history_only_some_points_are_looked_at() -> None:
+    points = list(points_between(0, 10**9 + 5, 10))
+
+    assert points == sorted(set(points))
+    assert points[-MOST:] == list(range(10**9 - 10 * (MOST - 1), 10**9 + 1, 10))
+    assert len(points) < 3 * MOST
+    assert all(point % 10 == 0 for point in points)
+    assert points[0] < 10**9 / 2
