@@ -3,6 +3,8 @@
 from typing import Any
 
 import pytest
+from hypothesis import given as for_all
+from hypothesis import settings
 
 from domain import bridge_commands as b
 from domain import commands as c
@@ -12,6 +14,8 @@ from domain.notification import Notify, PassOver, next_step
 from domain.recorded import Recorded
 from domain.task.state import TaskState
 from tests.domain.test_bridges import bridge, subscribe
+from tests.domain.test_properties import Script, scripts
+from tests.domain.test_properties import told as told_script
 from tests.support.spec import HTTP, HUMAN, NOW, Spec, given, on
 from tests.support.steps import queued, task
 
@@ -249,3 +253,24 @@ def test_folds_are_total(fact: e.Fact) -> None:
     after = evolve_cursor(state, recorded)
     assert after is not None
     assert after.version == 1
+
+
+@settings(max_examples=60, deadline=None)
+@for_all(scripts)
+def test_after_any_history_each_end_is_told_at_most_once_and_then_there_is_rest(
+    script: Script,
+) -> None:
+    spec = told_script(script, checked=False)
+    for state in spec.world.tasks():
+        for name in state.subscriptions:
+            told: list[int] = []
+            while (ahead := step(spec, state.id, name)) is not None:
+                told.append(ahead.sequence)
+                fact: b.NotificationFact = delivered(ahead.sequence, subscription_id=name)
+                if isinstance(ahead, PassOver):
+                    fact = e.NotificationPassedOver(
+                        subscription_id=name, subject_sequence=ahead.sequence, error=ahead.error
+                    )
+                spec.when(b.NoteNotification(fact=fact), checked=False)
+            assert told == sorted(set(told))
+            assert set(told) <= {ending.sequence for ending in state.endings}
