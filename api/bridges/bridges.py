@@ -79,8 +79,9 @@ class Bridges:
     async def remove(self, call: Call) -> None:
         """Forget a bridge with its secret."""
         async with self._one_at_a_time:
-            known = self._known(call.id)
-            await call.submit(RemoveBridge(bridge_id=call.id))
+            bridge_id = call.values[0]
+            known = self._known(bridge_id)
+            await call.submit(RemoveBridge(bridge_id=bridge_id))
             if known is not None:
                 await asyncio.to_thread(self._secrets.forget, known.secret_id)
 

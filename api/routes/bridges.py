@@ -62,9 +62,10 @@ async def list_bridge_subscriptions(call: Call) -> Answer:
 
 
 def _require_bridge(call: Call) -> BridgeState:
-    bridge = bridges.bridge_of(call.services.ledger.reader, call.id)
+    bridge_id = call.values[0]
+    bridge = bridges.bridge_of(call.services.ledger.reader, bridge_id)
     if bridge is None:
-        raise BridgeNotFoundError(f'"{call.id}"')
+        raise BridgeNotFoundError(f'"{bridge_id}"')
     call.require_workspace(bridge.workspace_id, f'bridge "{bridge.id}"')
     return bridge
 
@@ -217,13 +218,13 @@ OPERATIONS: Final[tuple[Operation, ...]] = (
         what="put bridge",
         reply=replies.PutBridgeResponse,
     ),
-    _bridge("GET", "/{id}", "getBridge", get_bridge, (404, 422), reply=replies.BridgeResponse),
+    _bridge("GET", "/{id}", "getBridge", get_bridge, (404,), reply=replies.BridgeResponse),
     _bridge(
         "DELETE",
         "/{id}",
         "deleteBridge",
         delete_bridge,
-        (404, 422),
+        (404,),
         action="tasks.delete_bridge",
         success=204,
     ),

@@ -119,8 +119,9 @@ def test_other_refusals_of_bridges(client: Client) -> None:
     for method, rest in (("GET", ""), ("DELETE", ""), ("GET", "/subscriptions")):
         assert error_of(client.send(method, f"/api/bridges/none{rest}"), 404) == text
     for method, rest in (("GET", ""), ("DELETE", ""), ("GET", "/subscriptions")):
-        refused = error_of(client.send(method, f"/api/bridges/%20{rest}"), 422)
-        assert refused == "task: validation failed: bridge id is required"
+        error_of(client.send(method, f"/api/bridges/%20{rest}"), 404)
+    refused = error_of(client.send("PUT", "/api/bridges/%20", json={"url": URL}), 422)
+    assert refused == "task: validation failed: bridge id is required"
 
 
 def test_this_machine_may_be_told_only_while_nobody_else_reaches_the_server() -> None:
