@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from domain import errors
-from domain.commands import CancelTask
+from domain.commands import CancelTask, EscalateRuns
 from domain.events import (
     RunOperatorForcedFail,
     RunOperatorRetry,
@@ -341,3 +341,15 @@ def test_recovering_a_run_of_a_task_that_shows_as_completed_blocks_its_dependent
     spec.when(RECOVER, run_id="r2")
     assert [type(fact) for fact in spec.facts] == [RunRecoveredFromAttention, TaskStatusChanged]
     spec.then_task("t1", status="ready").then_task("t2", status="blocked")
+
+
+def test_a_run_that_starved_starves_anew_after_it_was_recovered_in_place() -> None:
+    cycle = EscalateRuns(min_queued_age=SECOND, event_after=1, needs_attention_after=2, limit=5)
+    spec = given(task("t1"), queued("t1", "r1"))
+    for seconds in (1, 2):
+        spec.given(Step(command=cycle, at=NOW + seconds * SECOND))
+    spec.then_run("r1", status="needs_attention")
+    spec.given(Step(command=IN_PLACE, at=NOW + 2 * SECOND))
+    spec.when(cycle, at=NOW + 2 * SECOND).then_run("r1", status="queued")
+    spec.when(cycle, at=NOW + 3 * SECOND).then_run("r1", status="queued")
+    spec.when(cycle, at=NOW + 4 * SECOND).then_run("r1", status="needs_attention")

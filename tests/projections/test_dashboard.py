@@ -183,6 +183,28 @@ def test_a_forced_stop_counts_from_the_start_of_the_server_on(ledger: Ledger) ->
     assert "dashboard_stops_at" in plan
 
 
+def test_forced_stops_move_and_go_with_their_task(ledger: Ledger) -> None:
+    ledger.now = BEGUN
+    ledger.create("one", owner=Owner("human", "ann"))
+    ledger.enqueue("one", "run-1")
+    ledger.claim("run-1", "session-1")
+    ledger.run_fact("run-1", e.RunCanceled, "canceled", "canceled")
+    ledger.emit("one", e.RunForceStopped(session_id="session-1", grace_timeout_ms=0), "run-1")
+    moved = e.TaskUpdated(
+        changed_fields=("owner",), status="canceled", owner=Owner("pool", "builders")
+    )
+
+    def stops(owner_kind: str) -> int:
+        failed = shown(ledger, DashboardFilters(owner_kind=owner_kind))["cards"]["failed"]
+        return int(failed["forced_stops"])
+
+    assert (stops("human"), stops("pool")) == (1, 0)
+    ledger.emit("one", moved)
+    assert (stops("human"), stops("pool")) == (0, 1)
+    ledger.delete("one")
+    assert stops("") == 0
+
+
 def test_a_run_that_needs_attention_is_counted_but_not_active(ledger: Ledger) -> None:
     ledger.create("one")
     ledger.enqueue("one", "run-1")
