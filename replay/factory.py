@@ -1,15 +1,18 @@
 """What the parts of every store have in common, whichever database they use."""
 
+from abc import abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, Final
+from typing import Any, ClassVar, Final, Protocol
 
 from eventsourcing import persistence
 from eventsourcing.utils import TopicError
+from msgspec import Struct
 
 from replay.codec import LedgerMapper
 from replay.errors import StoreOpenError
 from replay.event_store import LedgerEventStore
+from replay.migrations import MIGRATIONS, Migration
 
 _CIPHER_TOPIC: Final = "eventsourcing.cryptography:AESCipher"
 
@@ -23,10 +26,39 @@ def _told(names: str) -> Iterator[None]:
         raise StoreOpenError(f"{names} cannot be used: {error}") from error
 
 
+class VersionedRecorder(Protocol):
+    """A recorder that knows the version of its tables."""
+
+    def check_schema(self) -> int:
+        """Return the version, 0 without tables; raises StoreOpenError for a newer one."""
+
+
+class Migrated(Struct, frozen=True):
+    """The version of the tables before and after; 0 is a store without tables."""
+
+    before: int
+    version: int
+
+
 class LedgerFactory(persistence.InfrastructureFactory[Any]):
     """Makes our event store, and what the library's environment names ask for around it."""
 
     process_recorder_class: type[persistence.ProcessRecorder]
+    migrations: ClassVar[tuple[Migration, ...]] = MIGRATIONS
+
+    @abstractmethod
+    def recorder(self) -> "VersionedRecorder":
+        """Return the recorder, its tables as they are; raises StoreOpenError for a newer schema."""
+
+    def migrate(self) -> Migrated:
+        """Bring the tables to the version of this release; raises StoreOpenError."""
+        recorder = self.recorder()
+        before = recorder.check_schema()
+        try:
+            self.process_recorder()
+        except persistence.PersistenceError as error:
+            raise StoreOpenError(f"the tables cannot be made: {error}") from error
+        return Migrated(before=before, version=recorder.check_schema())
 
     def event_store(
         self,

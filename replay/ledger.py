@@ -19,6 +19,7 @@ from replay.cache import StateCache
 from replay.codec import LedgerMapper
 from replay.errors import StoreOpenError
 from replay.event_store import LedgerEventStore
+from replay.factory import LedgerFactory, Migrated
 from replay.statements import HEAD, LAST, PAGE, STREAMS
 from replay.store import Access, SqlReader
 
@@ -196,3 +197,15 @@ class Ledger(Application[str]):
         """Close every connection; closing twice is no error."""
         self._resources.close()
         super().close()
+
+
+def migrate(env: EnvType) -> Migrated:
+    """Bring the tables of the store that the environment names to the version of this release.
+
+    Servers may be running. Raises StoreOpenError, also for tables of a newer release.
+    """
+    factory: LedgerFactory = LedgerFactory.construct({**Ledger.env, **env})
+    try:
+        return factory.migrate()
+    finally:
+        factory.close()

@@ -4,7 +4,7 @@ The library's modules are imported whole: it looks for the one factory class in 
 """
 
 from collections.abc import Sequence
-from typing import Any, Final, cast
+from typing import Any, cast
 from uuid import UUID
 
 from eventsourcing import persistence
@@ -13,11 +13,8 @@ from eventsourcing.utils import Environment, EnvType
 
 from replay import factory
 from replay.connections import LedgerConnectionPool, SQLiteAccess, prepare_path
-from replay.errors import StoreOpenError
+from replay.migrations import FIRST, MIGRATIONS, Migration, known_version, latest, migrate
 from replay.statements import stream_query
-
-SCHEMA_VERSION: Final = 1
-"""Raised with every change of the tables that older code could not read."""
 
 
 class SQLiteSubscription(persistence.ListenNotifySubscription["LedgerRecorder"]):
@@ -69,10 +66,14 @@ class LedgerRecorder(library.SQLiteProcessRecorder):
     datastore: LedgerDatastore
 
     def __init__(
-        self, datastore: library.SQLiteDatastore, events_table_name: str = "stored_events"
+        self,
+        datastore: library.SQLiteDatastore,
+        events_table_name: str = "stored_events",
+        migrations: Sequence[Migration] = MIGRATIONS,
     ) -> None:
         """Use the tables in `datastore`."""
         super().__init__(datastore, events_table_name=events_table_name)
+        self._migrations = migrations
         self.listeners: set[SQLiteSubscription] = set()
         self.insert_events_statement = f"INSERT INTO {self.events_table_name} VALUES (?,?,?,?,?)"
 
@@ -89,31 +90,30 @@ class LedgerRecorder(library.SQLiteProcessRecorder):
         meta = "CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value) WITHOUT ROWID"
         return [
             meta,
-            f"INSERT OR IGNORE INTO meta VALUES ('schema_version', {SCHEMA_VERSION})",
+            f"INSERT OR IGNORE INTO meta VALUES ('schema_version', {FIRST})",
             events,
             *tracking,
         ]
 
     def create_table(self) -> None:
-        """Make the tables that are missing; another process may be making them just now."""
+        """Make what is missing; another process may be at it just now."""
         try:
             super().create_table()
         except persistence.IntegrityError:
             # The library looks before it writes: who comes second finds the mark already there.
             super().create_table()
+        if self.check_schema() < latest(self._migrations):
+            self._migrate()
 
-    def check_schema(self) -> None:
-        """Raise StoreOpenError when a newer release has changed the tables."""
+    def check_schema(self) -> int:
+        """Return the version of the tables, 0 for none; raises StoreOpenError for a newer one."""
         with self.datastore.transaction(commit=False) as cursor:
-            cursor.execute("SELECT 1 FROM sqlite_master WHERE type='table' AND name='meta'")
-            if cursor.fetchone() is None:
-                return
-            cursor.execute("SELECT value FROM meta WHERE key='schema_version'")
-            found = cursor.fetchone()[0]
-        if found > SCHEMA_VERSION:
-            path = self.datastore.pool.db_name
-            message = f"{path} has schema version {found}; this release knows {SCHEMA_VERSION}"
-            raise StoreOpenError(message)
+            connection = cursor.sqlite_cursor.connection
+            return known_version(connection, self._migrations, self.datastore.pool.db_name)
+
+    def _migrate(self) -> None:
+        with self.datastore.transaction(commit=True) as cursor:
+            migrate(cursor.sqlite_cursor.connection, self._migrations)
 
     def insert_events(
         self, stored_events: Sequence[persistence.StoredEvent], **kwargs: Any
@@ -236,7 +236,15 @@ class Factory(factory.LedgerFactory, library.SQLiteFactory):
         prepare_path(self.datastore.pool.db_name)
         self.datastore = LedgerDatastore(self.datastore)
 
+    def recorder(self) -> LedgerRecorder:
+        """Return the recorder, its tables as they are; raises StoreOpenError for a newer schema."""
+        recorder = LedgerRecorder(self.datastore, migrations=self.migrations)
+        recorder.check_schema()
+        return recorder
+
     def process_recorder(self) -> persistence.ProcessRecorder:
         """Return the recorder, its tables made; raises StoreOpenError for a newer schema."""
-        LedgerRecorder(self.datastore).check_schema()
-        return super().process_recorder()
+        recorder = self.recorder()
+        if self.env_create_table():
+            recorder.create_table()
+        return recorder

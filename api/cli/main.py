@@ -26,6 +26,7 @@ COMMANDS = {
     "diff": "api.cli.audit:diff",
     "export": "api.cli.transfer:export",
     "import": "api.cli.transfer:import_",
+    "migrate": "api.cli.move:migrate",
     "projections": "api.cli.projections:projections",
 }
 """Each subcommand is loaded when it is used, so that none pays for the others."""

@@ -9,8 +9,6 @@ from pathlib import Path
 from typing import Any, Final
 
 import psycopg
-from psycopg import RawCursor
-from psycopg.types.numeric import IntLoader
 
 from replay.errors import ForeignDatabaseError, StoreInUseError, StoreOpenError, unavailable
 from replay.postgresql.opening import place_of
@@ -22,14 +20,13 @@ from replay.postgresql.sessions import (
     LiveSession,
     Session,
     SnapshotSession,
-    fault_of,
+    connect,
     value_of,
 )
 from replay.postgresql.writing import Writer
-from replay.store import Row, SqlReader
+from replay.store import SqlReader
 
 _BEGIN_READING: Final = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
-_STATEMENTS: Final = 1_000
 _LEADER: Final = 1
 _RECONNECT_SECONDS: Final = 0.5
 
@@ -55,16 +52,7 @@ class PostgresAccess:
 
     def connect(self, kind: type[Session] = Session) -> Session:
         """Return a session of its own; raises ForeignDatabaseError."""
-        try:
-            raw: psycopg.Connection[Row] = psycopg.connect(
-                **self._parameters, **OPTIONS, autocommit=True, cursor_factory=RawCursor
-            )
-        except psycopg.Error as error:
-            raise fault_of(error) from error
-        # Sums of whole numbers are whole numbers.
-        raw.adapters.register_loader("numeric", IntLoader)
-        raw.prepared_max = _STATEMENTS
-        return kind(raw)
+        return connect(self._parameters, kind)
 
     @contextmanager
     def snapshot(self, *, large: bool = False) -> Iterator[Session]:

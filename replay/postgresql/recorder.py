@@ -3,7 +3,8 @@
 The library's modules are imported whole: it looks for the one factory class in this namespace.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
 from typing import Any, Final
 
 import psycopg
@@ -14,18 +15,16 @@ from psycopg.rows import DictRow
 from psycopg.sql import SQL, Composed, Identifier
 
 from replay import factory
-from replay.errors import StoreOpenError
+from replay.errors import ForeignDatabaseError, StoreOpenError
+from replay.migrations import FIRST, MIGRATIONS, Migration, known_version, latest, migrate
 from replay.postgresql.access import PostgresAccess
 from replay.postgresql.opening import place_of, require_usable
-from replay.postgresql.sessions import CHANNEL, LOCK
-
-SCHEMA_VERSION: Final = 1
-"""Raised with every change of the tables that older code could not read."""
+from replay.postgresql.sessions import CHANNEL, LOCK, PATIENT, connect
 
 _TAKE_LOCK: Final = SQL("SELECT pg_advisory_xact_lock({})").format(LOCK)
 _SCHEMA: Final = (
     "CREATE TABLE IF NOT EXISTS meta (key text PRIMARY KEY, value bigint NOT NULL)",
-    f"INSERT INTO meta VALUES ('schema_version', {SCHEMA_VERSION}) ON CONFLICT DO NOTHING",
+    f"INSERT INTO meta VALUES ('schema_version', {FIRST}) ON CONFLICT DO NOTHING",
     # One row that every writing transaction changes: it tells who looks whether others wrote.
     "CREATE TABLE IF NOT EXISTS ledger_writes (value bigint NOT NULL)",
     "CREATE SEQUENCE IF NOT EXISTS ledger_nodes",
@@ -46,6 +45,7 @@ class LedgerRecorder(library.PostgresProcessRecorder):
         *,
         events_table_name: str = "stored_events",
         tracking_table_name: str = "tracking",
+        migrations: Sequence[Migration] = MIGRATIONS,
     ) -> None:
         """Use the tables in `datastore`."""
         super().__init__(
@@ -53,6 +53,7 @@ class LedgerRecorder(library.PostgresProcessRecorder):
             events_table_name=events_table_name,
             tracking_table_name=tracking_table_name,
         )
+        self._migrations = migrations
         self.channel_name = CHANNEL
         self.lock_table_statements = [_TAKE_LOCK]
         self.sql_create_statements = [*map(_composed, _SCHEMA), *self._statements()]
@@ -85,30 +86,33 @@ class LedgerRecorder(library.PostgresProcessRecorder):
         return self.datastore.originator_id_type == "uuid"
 
     def create_table(self) -> None:
-        """Make the tables that are missing; another process may be making them just now."""
+        """Make what is missing; another process may be at it just now."""
         try:
             super().create_table()
         except persistence.IntegrityError:
             # The library looks before it writes: who comes second finds the mark already there.
             super().create_table()
+        if self.check_schema() < latest(self._migrations):
+            self._migrate()
 
     def _create_table(self, curs: Cursor[DictRow]) -> None:
         curs.execute(_TAKE_LOCK)
         super()._create_table(curs)
 
-    def check_schema(self) -> None:
-        """Raise StoreOpenError when a newer release has changed the tables."""
-        with self.datastore.transaction() as cursor:
-            cursor.execute("SELECT to_regclass('meta') AS found")
-            if _only(cursor, "found") is None:
-                return
-            cursor.execute("SELECT value FROM meta WHERE key='schema_version'")
-            found = _only(cursor, "value")
-        if found > SCHEMA_VERSION:
-            message = (
-                f"the database has schema version {found}; this release knows {SCHEMA_VERSION}"
-            )
-            raise StoreOpenError(message)
+    def check_schema(self) -> int:
+        """Return the version of the tables, 0 for none; raises StoreOpenError for a newer one."""
+        parameters = _parameters(self.datastore)
+        with closing(connect(parameters)) as session:
+            return known_version(session, self._migrations, place_of(parameters))
+
+    def _migrate(self) -> None:
+        with closing(connect(_parameters(self.datastore))) as session:
+            for statement in PATIENT:
+                session.raw.execute(statement)
+            session.execute("BEGIN")
+            session.execute("SELECT pg_advisory_xact_lock(?)", (LOCK,))
+            migrate(session, self._migrations)
+            session.execute("COMMIT")
 
     def insert_events(
         self, stored_events: Sequence[persistence.StoredEvent], **kwargs: Any
@@ -164,20 +168,32 @@ class Factory(factory.LedgerFactory, library.PostgresFactory):
     application_recorder_class = LedgerRecorder
     process_recorder_class = LedgerRecorder
 
+    def recorder(self) -> LedgerRecorder:
+        """Return the recorder, its tables as they are; raises StoreOpenError for a newer schema."""
+        require_usable(_parameters(self.datastore))
+        with self._told():
+            recorder = LedgerRecorder(self.datastore, migrations=self.migrations)
+            recorder.check_schema()
+            return recorder
+
     def process_recorder(self) -> persistence.ProcessRecorder:
         """Return the recorder, its tables made; raises StoreOpenError for a newer schema."""
-        parameters = _parameters(self.datastore)
-        require_usable(parameters)
-        try:
-            recorder = LedgerRecorder(self.datastore)
-            recorder.check_schema()
+        recorder = self.recorder()
+        with self._told():
             if self.env_create_table():
                 recorder.create_table()
+            return recorder
+
+    @contextmanager
+    def _told(self) -> Iterator[None]:
+        """Close everything when the database refuses, and say so in one line."""
+        try:
+            yield
         except StoreOpenError:
             self.close()
             raise
-        except (persistence.PersistenceError, psycopg.Error) as error:
+        except (persistence.PersistenceError, psycopg.Error, ForeignDatabaseError) as error:
             self.close()
+            place = place_of(_parameters(self.datastore))
             told = " ".join(str(error).split())
-            raise StoreOpenError(f"{place_of(parameters)} cannot be used: {told}") from error
-        return recorder
+            raise StoreOpenError(f"{place} cannot be used: {told}") from error

@@ -1,11 +1,12 @@
 """PostgreSQL sessions: how they are opened, read through and written through."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, Final
 
 import psycopg
-from psycopg import RawServerCursor, errors, pq
+from psycopg import RawCursor, RawServerCursor, errors, pq
+from psycopg.types.numeric import IntLoader
 
 from replay.errors import ForeignDatabaseError
 from replay.postgresql.dialect import over_rows, translated
@@ -23,6 +24,7 @@ _UNAVAILABLE: Final = (
     errors.ReadOnlySqlTransaction,
 )
 _PAGE: Final = 2_000
+_STATEMENTS: Final = 1_000
 OPTIONS: Final[dict[str, Any]] = {
     "connect_timeout": 5,
     "application_name": "taskledger",
@@ -155,3 +157,17 @@ def value_of(cursor: psycopg.Cursor[Row]) -> Any:
     """Return the one value that a statement gave, None when it gave no row."""
     row = cursor.fetchone()
     return row[0] if row else None
+
+
+def connect(parameters: Mapping[str, Any], kind: type[Session] = Session) -> Session:
+    """Return a session of its own; raises ForeignDatabaseError."""
+    try:
+        raw: psycopg.Connection[Row] = psycopg.connect(
+            **parameters, **OPTIONS, autocommit=True, cursor_factory=RawCursor
+        )
+    except psycopg.Error as error:
+        raise fault_of(error) from error
+    # Sums of whole numbers are whole numbers.
+    raw.adapters.register_loader("numeric", IntLoader)
+    raw.prepared_max = _STATEMENTS
+    return kind(raw)

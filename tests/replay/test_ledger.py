@@ -16,7 +16,7 @@ from domain.registry import WorkspaceState
 from replay.connections import Checkpointer, SQLiteAccess
 from replay.errors import StoreOpenError, StoreUnavailableError
 from replay.ledger import Ledger
-from replay.sqlite import SCHEMA_VERSION
+from replay.migrations import MIGRATIONS, latest
 from tests.replay.golden_lines import recorded
 from tests.replay.support import Repeat, committer_of, context, opened, register
 
@@ -69,7 +69,7 @@ def test_a_newer_schema_is_refused_and_left_alone(path: Path) -> None:
         fill(ledger, 1)
     with closing(sqlite3.connect(path, isolation_level=None)) as connection:
         connection.execute("UPDATE meta SET value=value+1 WHERE key='schema_version'")
-    found = f"schema version {SCHEMA_VERSION + 1}; this release knows {SCHEMA_VERSION}"
+    found = f"schema version {latest(MIGRATIONS) + 1}; this release knows {latest(MIGRATIONS)}"
     with pytest.raises(StoreOpenError, match=found), opened(path):
         pass
 
