@@ -54,7 +54,7 @@ def json_event(event: str, members: JsonObject) -> None:
 @option("--capability", "capabilities", multiple=True, help="What it offers; may be repeated.")
 @option("--concurrency", type=click.IntRange(1, 64), default=1, help="Runs at the same time.")
 @option("--agent", default="worker", help="Agent name; runs owned by pool:NAME go to it.")
-@option("--session", default="", help="Session id, with -1, -2, … for several. [default: made up]")
+@option("--session", default="", help="Session id. [default: made up]")
 @option("--workspace", envvar="TASKLEDGER_WORKSPACE", default="", help="Id of the workspace.")
 @option(
     "--lease",
@@ -92,7 +92,7 @@ def work(
         raise Failure("give either --exec COMMAND or --exec-from-metadata")
     worker = Worker(
         connection,
-        identities(given),
+        identity(given),
         WorkerOptions(
             command=given["exec"],
             lease_seconds=given["lease"],
@@ -100,6 +100,7 @@ def work(
             wait=not once,
             poll_seconds=given["poll"],
             max_runs=1 if once else given["max_runs"],
+            concurrency=given["concurrency"],
             grace_seconds=given["grace"],
             environment=environment(connection, given, pass_token=pass_token),
             keep_sessions=bool(given["session"]),
@@ -114,19 +115,14 @@ def work(
         sys.exit(NOTHING_TO_DO)
 
 
-def identities(given: JsonObject) -> list[Identity]:
-    """Return one identity per run at the same time: a session holds one lease."""
-    session = given["session"] or made_up_session()
-    several = given["concurrency"] > 1
-    return [
-        Identity(
-            session_id=f"{session}-{number}" if several else session,
-            agent_name=given["agent"],
-            workspace_id=given["workspace"],
-            capabilities=given["capabilities"],
-        )
-        for number in range(1, given["concurrency"] + 1)
-    ]
+def identity(given: JsonObject) -> Identity:
+    """Return the one session that holds all leases of the worker."""
+    return Identity(
+        session_id=given["session"] or made_up_session(),
+        agent_name=given["agent"],
+        workspace_id=given["workspace"],
+        capabilities=given["capabilities"],
+    )
 
 
 def environment(connection: Connection, given: JsonObject, *, pass_token: bool) -> dict[str, str]:

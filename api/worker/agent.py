@@ -12,6 +12,7 @@ from api.client.errors import ApiError, ClientError, UnreachableError
 from api.client.http import ANSWER_SECONDS, Connection, LedgerClient
 
 CLAIM_NEXT = "/api/agent/tasks/claim-next"
+CLAIM_SEVERAL = "/api/agent/tasks/claim"
 # Longer than the server holds a waiting claim, so that only a dead connection is given up.
 WAITING_CLAIM_SECONDS = 120.0
 HEARTBEATS_PER_LEASE = 3
@@ -61,29 +62,46 @@ class Agent:
         """The id of the session."""
         return self.identity.session_id
 
-    async def claim(self, *, wait: bool, lease_seconds: int, priority_min: int) -> "Lease | None":
-        """Return the lease on the best waiting run, None when there is none.
+    async def claim(self, *, wait: bool, lease_seconds: int, priority_min: int) -> "list[Lease]":
+        """Return the lease on the best waiting run, nothing when there is none.
 
         With `wait` the server looks for up to its own limit first. Raises ClientError; an
         ApiError with status 409 says that the session still holds a run from before.
         """
+        answer = await self._claim(CLAIM_NEXT, wait, lease_seconds, priority_min=priority_min)
+        claim = at(answer, "claim")
+        return [Lease(self._client, claim, lease_seconds)] if isinstance(claim, dict) else []
+
+    async def claim_several(
+        self, most: int, *, wait: bool, lease_seconds: int, priority_min: int
+    ) -> "list[Lease]":
+        """Return the leases on the best waiting runs, at most so many; otherwise as `claim`.
+
+        A session that nobody has registered declares by this how many leases it may hold.
+        """
+        answer = await self._claim(
+            CLAIM_SEVERAL, wait, lease_seconds, priority_min=priority_min, max_claims=most
+        )
+        return [Lease(self._client, claim, lease_seconds) for claim in at(answer, "claims") or ()]
+
+    async def _claim(
+        self, path: str, wait: bool, lease_seconds: int, **more: JsonValue
+    ) -> JsonValue:
         body = without_nothing(
             required_capabilities=list(self.identity.capabilities),
             workspace_id=self.identity.workspace_id,
             lease_seconds=lease_seconds,
-            priority_min=priority_min,
             wait=wait,
+            **more,
         )
-        answer = await self._client.request(
+        return await self._client.request(
             "POST",
-            CLAIM_NEXT,
+            path,
             body=body,
             repeatable=False,
             patience=0.0 if wait else None,
             answer_seconds=WAITING_CLAIM_SECONDS if wait else ANSWER_SECONDS,
         )
-        claim = at(answer, "claim")
-        return Lease(self._client, claim, lease_seconds) if isinstance(claim, dict) else None
 
     async def sign_off(self) -> None:
         """End the session in the registry, if the server can be told now."""

@@ -24,6 +24,7 @@ class WorkerOptions(Struct, frozen=True, kw_only=True):
     wait: bool = True
     poll_seconds: float = 0.0
     max_runs: int = 0
+    concurrency: int = 1
     grace_seconds: float = 5.0
     environment: Mapping[str, str] = {}
     keep_sessions: bool = False

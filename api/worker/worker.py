@@ -1,8 +1,8 @@
-"""The worker's loop: every slot claims a run, has it done, and claims the next."""
+"""The worker's loop: claim as many runs as there is room for, have them done, claim the next."""
 
 import asyncio
 from collections.abc import Coroutine, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 from api.client.backoff import delays
 from api.client.errors import ApiError, ClientError, UnreachableError
@@ -11,6 +11,8 @@ from api.worker.agent import Agent, Identity, Lease
 from api.worker.job import Job, ended
 from api.worker.options import Report, WorkerOptions
 
+T = TypeVar("T")
+
 # The session holds a run from an earlier life, or asks too often: both end by themselves.
 PASSING = frozenset({408, 409, 429})
 # Between two answers "nothing", should the server not hold a waiting claim open.
@@ -18,24 +20,24 @@ LEAST_PAUSE = 0.05
 
 
 class Worker:
-    """Runs one slot per identity until it is stopped or has begun `max_runs` runs."""
+    """Does runs, several at the same time, until it is stopped or has begun `max_runs` runs."""
 
     def __init__(
         self,
         connection: Connection,
-        identities: Sequence[Identity],
+        identity: Identity,
         options: WorkerOptions,
         report: Report,
     ) -> None:
         self.runs = 0
         self._connection = connection
-        self._identities = identities
+        self._identity = identity
         self._options = options
         self._report = report
         self._stopping = asyncio.Event()
         self._hurry = asyncio.Event()
         self._failure: ClientError | None = None
-        self._tickets = options.max_runs
+        self._jobs: set[asyncio.Task[None]] = set()
 
     def stop(self) -> None:
         """Give the leases back and end; asked a second time, do not wait for the commands."""
@@ -45,60 +47,80 @@ class Worker:
 
     async def run(self) -> None:
         """Work until stopped; raises ClientError when the server will not have this worker."""
-        await asyncio.gather(*(self._slot(identity) for identity in self._identities))
+        async with LedgerClient(self._identity.connection(self._connection)) as client:
+            agent = Agent(self._identity, client)
+            try:
+                while (room := await self._room()) and (leases := await self._next(agent, room)):
+                    self._begin(leases)
+            except ClientError as error:
+                self._fail(error)
+            await asyncio.gather(*self._jobs)
+            if not self._options.keep_sessions:
+                await agent.sign_off()
         if self._failure:
             raise self._failure
 
-    async def _slot(self, identity: Identity) -> None:
-        async with LedgerClient(identity.connection(self._connection)) as client:
-            agent = Agent(identity, client)
-            try:
-                while self._take_ticket() and (lease := await self._next_lease(agent)):
-                    self.runs += 1
-                    await self._job(lease).run()
-            except ClientError as error:
-                self._failure = self._failure or error
-                self.stop()
-            if not self._options.keep_sessions:
-                await agent.sign_off()
+    async def _room(self) -> int:
+        """Return how many runs may be begun now, once there is room; 0 for no more at all."""
+        most = self._options.concurrency
+        while len(self._jobs) == most and not self._stopping.is_set():
+            stopping = asyncio.create_task(self._stopping.wait())
+            await asyncio.wait({*self._jobs, stopping}, return_when=asyncio.FIRST_COMPLETED)
+            await ended(stopping)
+        if not self._options.max_runs:
+            return most - len(self._jobs)
+        return min(self._options.max_runs - self.runs, most - len(self._jobs))
+
+    def _begin(self, leases: Sequence[Lease]) -> None:
+        for lease in leases:
+            self.runs += 1
+            job = asyncio.create_task(self._do(lease))
+            self._jobs.add(job)
+            job.add_done_callback(self._jobs.discard)
+
+    async def _do(self, lease: Lease) -> None:
+        try:
+            await self._job(lease).run()
+        except ClientError as error:
+            self._fail(error)
+
+    def _fail(self, error: ClientError) -> None:
+        self._failure = self._failure or error
+        self.stop()
 
     def _job(self, lease: Lease) -> Job:
         return Job(lease, self._options, self._report, self._stopping, self._hurry)
 
-    def _take_ticket(self) -> bool:
-        """Return whether another run may be begun."""
-        if not self._options.max_runs:
-            return True
-        self._tickets -= 1
-        return self._tickets >= 0
-
-    async def _next_lease(self, agent: Agent) -> Lease | None:
-        """Return the next lease; None when stopped, or when nothing is there and none awaited."""
+    async def _next(self, agent: Agent, most: int) -> list[Lease]:
+        """Return the next leases; none when stopped, or when nothing is there and none awaited."""
         waits = delays()
         said = ""
         while not self._stopping.is_set():
             try:
-                lease = await self._unless_stopped(self._claim(agent))
+                leases = await self._unless_stopped(self._claim(agent, most)) or []
                 pause, said, waits = max(self._options.poll_seconds, LEAST_PAUSE), "", delays()
             except ClientError as error:
                 if not (self._options.wait and passing(error)):
                     raise
-                lease, pause = None, next(waits)
+                leases, pause = [], next(waits)
                 if said != (said := str(error)):
                     self._report("waiting", {"session_id": agent.session_id, "reason": said})
-            if lease or not self._options.wait:
-                return lease
+            if leases or not self._options.wait:
+                return leases
             await self._unless_stopped(asyncio.sleep(pause))
-        return None
+        return []
 
-    def _claim(self, agent: Agent) -> Coroutine[Any, Any, Lease | None]:
-        return agent.claim(
-            wait=self._options.wait and not self._options.poll_seconds,
-            lease_seconds=self._options.lease_seconds,
-            priority_min=self._options.priority_min,
-        )
+    def _claim(self, agent: Agent, most: int) -> Coroutine[Any, Any, list[Lease]]:
+        asked: dict[str, Any] = {
+            "wait": self._options.wait and not self._options.poll_seconds,
+            "lease_seconds": self._options.lease_seconds,
+            "priority_min": self._options.priority_min,
+        }
+        if self._options.concurrency == 1:
+            return agent.claim(**asked)
+        return agent.claim_several(most, **asked)
 
-    async def _unless_stopped(self, work: Coroutine[Any, Any, Lease | None]) -> Lease | None:
+    async def _unless_stopped(self, work: Coroutine[Any, Any, T]) -> T | None:
         """Return what the work returns; None when the worker is stopped before that."""
         task = asyncio.create_task(work)
         stopping = asyncio.create_task(self._stopping.wait())
