@@ -1,7 +1,6 @@
 """The reference of the HTTP API, from the operations and types that serve it."""
 
 from collections.abc import Iterator, Mapping
-from http import HTTPStatus
 from typing import Any, Final
 
 import msgspec
@@ -104,10 +103,10 @@ def _exchange(operation: Operation, described: Mapping[str, Any]) -> Iterator[st
         yield f"Body: {kind_of(content['schema'], linked)}{may}"
     answers = described["responses"]
     for status in filter(None, (operation.success, operation.empty_success)):
-        yield f"Answers {_status(status)}{_content(operation, answers[str(status)])}"
+        yield f"Answers {status}{_content(operation, answers[str(status)])}"
     refusals = sorted(status for status in map(int, answers) if status in operation.statuses)
     if refusals:
-        yield f"Refuses with {', '.join(map(_status, refusals))}"
+        yield f"Refuses with {', '.join(map(str, refusals))}"
 
 
 def _content(operation: Operation, answer: Mapping[str, Any]) -> str:
@@ -119,10 +118,6 @@ def _content(operation: Operation, answer: Mapping[str, Any]) -> str:
     if operation.media_type == EVENTS:
         return f": server-sent events; `data` is {kind}"
     return f": {kind}" if media_type == "application/json" else f": `{media_type}`"
-
-
-def _status(status: int) -> str:
-    return f"{status} {HTTPStatus(status).phrase}"
 
 
 def _type(name: str, made: Mapping[str, Any]) -> Iterator[str]:
