@@ -9,6 +9,10 @@ SQLITE: Final = "sqlite:"
 POSTGRESQL: Final = ("postgresql://", "postgres://")
 
 
+CONNINFO: Final = "POSTGRES_CONNINFO"
+"""What of a PostgreSQL URL the library has no name for, such as `sslmode`."""
+
+_OF_THE_LIBRARY: Final = frozenset({"host", "port", "user", "password", "dbname"})
 _PASSWORD: Final = re.compile(r"(?<=:)[^:/@]*(?=@)|(?<=password=)[^&\s]*")
 
 
@@ -32,14 +36,16 @@ def environment_of(place: str) -> dict[str, str]:
 
 def _postgresql(url: str) -> dict[str, str]:
     import psycopg  # noqa: PLC0415
-    from psycopg.conninfo import conninfo_to_dict  # noqa: PLC0415
+    from psycopg.conninfo import conninfo_to_dict, make_conninfo  # noqa: PLC0415
 
     try:
         known = conninfo_to_dict(url)
     except psycopg.ProgrammingError:
         raise StoreOpenError("store must be a PostgreSQL URL that can be read") from None
     user = known.get("user") or "postgres"
+    others = {name: value for name, value in known.items() if name not in _OF_THE_LIBRARY}
     return {
+        CONNINFO: make_conninfo("", **others),
         "PERSISTENCE_MODULE": "replay.postgresql.recorder",
         # The ledger has sessions of its own beside the library's pool.
         "POSTGRES_POOL_SIZE": "1",

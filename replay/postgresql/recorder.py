@@ -10,13 +10,16 @@ from typing import Any, Final
 import psycopg
 from eventsourcing import persistence
 from eventsourcing import postgres as library
+from eventsourcing.utils import Environment, EnvType
 from psycopg import Cursor
+from psycopg.conninfo import conninfo_to_dict
 from psycopg.rows import DictRow
 from psycopg.sql import SQL, Composed, Identifier
 
 from replay import factory
 from replay.errors import ForeignDatabaseError, StoreOpenError
 from replay.migrations import FIRST, MIGRATIONS, Migration, known_version, latest, migrate
+from replay.places import CONNINFO
 from replay.postgresql.access import PostgresAccess
 from replay.postgresql.opening import place_of, require_usable
 from replay.postgresql.sessions import CHANNEL, LOCK, PATIENT, connect
@@ -159,7 +162,7 @@ def _composed(statement: str) -> Composed:
 def _parameters(datastore: library.PostgresDatastore) -> dict[str, Any]:
     known = datastore.pool.kwargs
     assert isinstance(known, dict)
-    return {name: known[name] for name in ("host", "port", "dbname", "user", "password")}
+    return {name: value for name, value in known.items() if name != "row_factory"}
 
 
 class Factory(factory.LedgerFactory, library.PostgresFactory):
@@ -167,6 +170,16 @@ class Factory(factory.LedgerFactory, library.PostgresFactory):
 
     application_recorder_class = LedgerRecorder
     process_recorder_class = LedgerRecorder
+
+    def __init__(self, env: Environment | EnvType | None) -> None:
+        """Read the environment; raises OSError when it cannot work."""
+        super().__init__(env)
+        known = self.datastore.pool.kwargs
+        assert isinstance(known, dict)
+        known.update(conninfo_to_dict(self.env.get(CONNINFO) or ""))
+        if not known["password"]:
+            # An empty one would keep PGPASSWORD and the password file from being looked at.
+            del known["password"]
 
     def recorder(self) -> LedgerRecorder:
         """Return the recorder, its tables as they are; raises StoreOpenError for a newer schema."""

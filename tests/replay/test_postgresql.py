@@ -13,6 +13,7 @@ from replay.ledger import Ledger
 from replay.places import environment_of, without_password
 from replay.postgresql.dialect import over_rows, translated
 from replay.postgresql.recorder import Factory
+from tests.faults.client import until
 from tests.support.postgres import GUARDED, PostgresServer, free_port, postgres
 
 WRITERS = 32
@@ -62,6 +63,21 @@ def test_a_database_that_cannot_keep_a_ledger_is_refused_in_one_line(
     assert "permission denied for schema" in refusal(f"postgresql://poor@{where}/{name}")
     assert "encoding LATIN1; it must be UTF8" in refusal(cluster.url("latin"))
     assert "is read-only" in refusal(cluster.url("frozen"))
+    # The URL's own parameters hold: this server speaks no TLS.
+    assert "SSL" in refusal(f"{place}?sslmode=require")
+
+
+def test_the_password_may_come_from_the_environment(
+    cluster: PostgresServer, place: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = place.rpartition("/")[2]
+    cluster.run(
+        "CREATE ROLE keeper LOGIN PASSWORD 'right' IN ROLE pg_read_all_data",
+        f'ALTER DATABASE "{name}" OWNER TO keeper',
+    )
+    monkeypatch.setenv("PGPASSWORD", "right")
+
+    Ledger(environment_of(f"postgresql://keeper@127.0.0.1:{cluster.port}/{name}")).close()
 
 
 def test_a_newer_schema_is_refused(place: str) -> None:
@@ -129,7 +145,8 @@ def test_only_one_process_leads_and_another_follows_when_it_ends(place: str) -> 
             assert not second.access.leads()
             assert first.access.leads()
 
-        assert second.access.leads()
+        # The server notices within moments that a session is gone.
+        until(second.access.leads, "the second leads")
 
 
 def test_processes_get_numbers_of_their_own(place: str) -> None:

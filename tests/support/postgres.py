@@ -30,7 +30,7 @@ GUARDED: Final = "guarded"
 """The one role that needs its password."""
 
 _ACCESS: Final = f"""\
-host all {GUARDED} {_HOST}/32 scram-sha-256
+host all {GUARDED},keeper {_HOST}/32 scram-sha-256
 host all all {_HOST}/32 trust
 local all all trust
 """
