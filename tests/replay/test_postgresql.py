@@ -1,12 +1,12 @@
 """What is PostgreSQL's own: who may open it, in which order writers follow, how a session heals."""
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 
 import psycopg
 import pytest
-from eventsourcing.persistence import StoredEvent
+from eventsourcing.persistence import Notification, StoredEvent
 
 from replay.errors import ForeignDatabaseError, StoreOpenError
 from replay.ledger import Ledger
@@ -116,12 +116,14 @@ def test_a_follower_of_many_writers_skips_and_repeats_nothing(place: str) -> Non
         for writer in writers:
             writer.start()
         seen: list[int] = []
-        while len(seen) < WRITERS * EACH:
+        page: Sequence[Notification] = ()
+        writing = True
+        while writing or page:
+            # Asked before reading, so that the last page is read after the last commit.
+            writing = any(writer.is_alive() for writer in writers)
             start = seen[-1] if seen else 0
             page = recorder.select_notifications(start, 7, inclusive_of_start=False)
             seen += [each.id for each in page]
-            if not page and not any(writer.is_alive() for writer in writers):
-                break
         for writer in writers:
             writer.join()
 
