@@ -65,7 +65,8 @@ def ledger_of(store: str) -> Iterator["Ledger"]:
 def verify(*, store: str, as_json: bool) -> None:
     """Replay the whole log and compare every read model with its rebuild.
 
-    Checked are also the order of sequences, versions and times. The first difference is printed.
+    Checked are also the order of sequences, versions and times, that commands are whole, and that
+    no run ever had two holders. The first difference is printed.
 
     \b
     Exit codes:
