@@ -207,6 +207,12 @@ class Plan:
             return self._states[stream]
         return self.world.state(stream)
 
+    def new_task_id(self) -> str:
+        """Return a fresh id; nothing has to be looked up to know that it has no events."""
+        task_id = self.context.new_id("task")
+        self._states[task_stream(task_id)] = None
+        return task_id
+
     def states(self) -> dict[str, State | None]:
         """Return the states this command changed, by stream."""
         return self._states

@@ -3,7 +3,7 @@
 import secrets
 import sqlite3
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import AbstractContextManager, closing, contextmanager, nullcontext, suppress
 from pathlib import Path
 from threading import Event, Thread
 from typing import Final
@@ -161,6 +161,10 @@ class Writer:
         """Commit something that has to be written; raises sqlite3.Error."""
         self.begin().execute(_WRITE_SOMETHING)
         self.commit()
+
+    def together(self) -> AbstractContextManager[object]:
+        """Return a context manager that does nothing: the store is not far away."""
+        return nullcontext()
 
     def commit(self) -> None:
         """Make the transaction durable; after an error nobody knows whether it is."""

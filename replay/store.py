@@ -87,6 +87,9 @@ class Writer(Protocol):
     def try_out(self) -> None:
         """Commit something that has to be written, to see whether that works."""
 
+    def together(self) -> AbstractContextManager[object]:
+        """Return a context manager in which statements may go to the store in one piece."""
+
     def commit(self) -> None:
         """Make the transaction durable; after an error nobody knows whether it is."""
 

@@ -88,11 +88,12 @@ class Transaction:
         if not desk.groups:
             return False
         connection = desk.rows.connection
-        desk.rows.flush()
-        self._ledger.events.put_groups(desk.groups, connection)
-        if self._attachment.pending:
-            self._attachment.write(connection)
-        track(connection, self._attachment.names, desk.head)
+        with self._writer.together():
+            desk.rows.flush()
+            self._ledger.events.put_groups(desk.groups, connection)
+            if self._attachment.pending:
+                self._attachment.write(connection)
+            track(connection, self._attachment.names, desk.head)
         return True
 
     def commit(self) -> float:

@@ -7,7 +7,14 @@ from hypothesis import settings
 
 # Before anything imports them, so that their assertions explain themselves like those in tests.
 pytest.register_assert_rewrite(
-    "tests.support.verify", "tests.support.leases", "tests.faults.crew", "tests.faults.client"
+    "tests.support.verify",
+    "tests.support.leases",
+    "tests.support.spec",
+    "tests.support.invariants",
+    "tests.machine.base",
+    "tests.machine.views",
+    "tests.faults.crew",
+    "tests.faults.client",
 )
 
 # The same examples each time where a change is judged; new ones wherever somebody works on it.

@@ -5,6 +5,7 @@ told is an event, so a rebuild sends nothing and a crash repeats at most what wa
 """
 
 import asyncio
+import logging
 import random
 from collections import deque
 from typing import TYPE_CHECKING, Final
@@ -31,6 +32,7 @@ from domain.task.state import Subscription, TaskState
 from domain.values import Actor, Origin
 from projections.bridges import BRIDGES, SUBSCRIPTIONS, due_subscriptions, waiting_bridges
 from replay.committer import Commit
+from replay.errors import StoreUnavailableError
 from replay.feed import FEED_TABLE
 
 if TYPE_CHECKING:
@@ -46,6 +48,7 @@ _FOREVER: Final = 1 << 62
 _IDLE_SECONDS: Final = 30.0
 _LEADER_SECONDS: Final = 1.0
 _SHORTEST_SECONDS: Final = 0.01
+_LOG: Final = logging.getLogger("taskledger")
 _TROUBLE_SECONDS: Final = 5
 _LONGEST_BREAK: Final = 60
 _MOST_DOUBLINGS: Final = 20
@@ -95,6 +98,9 @@ class Deliveries:
             self._wake.clear()
             try:
                 pause = self._begin()
+            except StoreUnavailableError as error:
+                pause = _TROUBLE_SECONDS
+                _LOG.warning("nothing can be delivered, next try in %g s: %s", pause, error)
             except Exception as error:
                 log_failure(error)
                 pause = _TROUBLE_SECONDS

@@ -149,7 +149,7 @@ def _free_id(command: CreateTask, plan: Plan, path: str) -> str:
     """Return the given or a new id; an id is never used twice, also not after a delete."""
     given = fields.identifier(command.id, f"{path}.id")
     if not given:
-        return plan.context.new_id("task")
+        return plan.new_task_id()
     if plan.state(task_stream(given)) is None:
         return given
     if plan.task(given) is not None:

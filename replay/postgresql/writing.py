@@ -1,6 +1,7 @@
 """The writing session of a process: one lock of all writers, and one round trip for each commit."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Final
 
 import psycopg
@@ -73,6 +74,15 @@ class Writer:
         """Commit something that has to be written; raises ForeignDatabaseError."""
         self.begin()
         self.commit()
+
+    @contextmanager
+    def together(self) -> Iterator[None]:
+        """Let statements go to the server in one piece; raises ForeignDatabaseError at the end."""
+        try:
+            with self.connection.raw.pipeline():
+                yield
+        except psycopg.Error as error:
+            raise fault_of(error) from error
 
     def commit(self) -> None:
         """Make the transaction durable and wake who listens; raises ForeignDatabaseError.

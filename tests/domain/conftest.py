@@ -1,5 +1,0 @@
-"""Assertions in the shared helpers explain themselves like those in tests."""
-
-import pytest
-
-pytest.register_assert_rewrite("tests.support.spec", "tests.support.invariants")
