@@ -178,12 +178,17 @@ def _require_token(services: Services) -> None:
 
 
 def _announce(services: Services, lock: StoreLock | None) -> None:
-    """Say where the server is, and settle what lives as long as it does."""
+    """Say where the server is, and settle its memory."""
     settings = services.settings
     if lock is not None:
         lock.announce(_url_of(settings))
     if LISTENER not in os.environ:
         _say(settings, services.ledger.access.place)
+    settle_memory()
+
+
+def settle_memory() -> None:
+    """Let the garbage collector pass over what lives as long as the server, and come seldom."""
     gc.collect()
     gc.freeze()
     gc.set_threshold(*_GC_THRESHOLDS)

@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
+from api.server import settle_memory
 from api.services import Services, build, world_of
 from api.settings import Settings
 from domain.commands import Command, CreateTask, OwnerInput
@@ -94,8 +95,12 @@ def place_of(where: Path | str) -> str:
 
 @contextmanager
 def embedded(where: Path | str) -> Iterator[Embedded]:
-    """Give the product over the ledger in a file or another place, and close it afterwards."""
+    """Give the product over the ledger in a file or another place; close it afterwards.
+
+    Memory is settled as in a server.
+    """
     services = build(Settings(store=place_of(where)))
+    settle_memory()
     try:
         yield Embedded(services)
     finally:
