@@ -44,6 +44,7 @@ _BY_CODE: Final[Mapping[str, tuple[int, ...]]] = {
     "invalid_claim_token": (409,),
     "active_lease_exists": (409,),
     "conflict": (409,),
+    "stream_held": (503,),
 }
 """Statuses of each code, best first; the first one that the operation lists is answered."""
 
@@ -89,8 +90,8 @@ def phrase_of(status: int) -> str:
 
 def error_body(status: int, text: str, diagnostic: Diagnostic | None = None) -> bytes:
     """Return the JSON of a refusal without secrets; the text of 5xx is the status phrase."""
-    if status >= MASKED_FROM:
-        text, diagnostic = phrase_of(status), diagnostic if _is_identity(diagnostic) else None
+    if status >= MASKED_FROM and not _is_of(diagnostic, "ledger"):
+        text, diagnostic = phrase_of(status), diagnostic if _is_of(diagnostic, "session") else None
     return redact(_encode(ErrorBody(error=text, diagnostic=diagnostic)))
 
 
@@ -99,5 +100,5 @@ def error_of(status: int, error: DomainError) -> ErrorBody:
     return _decode(error_body(status, error.text, error.diagnostic))
 
 
-def _is_identity(diagnostic: Diagnostic | None) -> bool:
-    return diagnostic is not None and diagnostic.category == "session"
+def _is_of(diagnostic: Diagnostic | None, category: str) -> bool:
+    return diagnostic is not None and diagnostic.category == category

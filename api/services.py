@@ -38,9 +38,8 @@ from projections.rows import Projector, Store
 from projections.wire import SchedulerStatus
 from replay.batch import ProjectorError
 from replay.committer import Commit, Committer
-from replay.errors import StoreUnavailableError
+from replay.errors import StoreUnavailableError, described
 from replay.feed import FEED_TABLE, Hub
-from replay.fold import described
 from replay.ledger import Ledger
 from replay.places import environment_of
 

@@ -60,6 +60,13 @@ class InvalidScopeBindingError(DomainError):
     sentinel = "task: invalid scope binding"
 
 
+class StreamHeldError(DomainError):
+    """An event stands in the way of everything that concerns its stream; nothing else waits."""
+
+    code = "stream_held"
+    sentinel = "task: held back"
+
+
 class PayloadTooLargeError(DomainError):
     """A value is longer than its limit."""
 

@@ -10,6 +10,7 @@ from domain.errors import (
     InvalidTransitionError,
     RequiresReasonError,
     RetryChainError,
+    StreamHeldError,
 )
 from domain.task.state import Run
 from domain.values import FORCE_LIMIT, MAX_BULK, Actor
@@ -43,6 +44,22 @@ def _diagnostic(
         data_freshness="live",
         evidence=evidence or {},
     )
+
+
+def held_back(stream: str, message: str, command: str) -> StreamHeldError:
+    """Return the refusal of what concerns a stream with an event that nobody here can take."""
+    told = Diagnostic(
+        id="ledger.stream_held",
+        code="stream_held",
+        severity="error",
+        category="ledger",
+        title="Held back",
+        message=message,
+        suggested_command=command,
+        data_freshness="live",
+        evidence={"stream": stream},
+    )
+    return StreamHeldError(message, told)
 
 
 def forbidden(actor: Actor) -> ForbiddenOperatorError:

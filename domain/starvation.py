@@ -34,7 +34,7 @@ def escalate_runs(command: EscalateRuns, plan: Plan) -> Reply:
     waiting = [
         _Waiting(state=state, run=run, cycles=cycles.get(run.id, 0) + 1)
         for task_id, run_id in plan.world.waiting_runs(queued_before, command.limit)
-        if _waits(state := plan.existing_task(task_id), run_id, queued_before)
+        if (state := plan.readable_task(task_id)) and _waits(state, run_id, queued_before)
         for run in (state.runs[run_id],)
     ]
     ended = tuple(sorted(run_id for run_id in cycles if not _still(plan, run_id, queued_before)))
@@ -54,7 +54,8 @@ def _waits(state: TaskState, run_id: str, queued_before: int) -> bool:
 def _still(plan: Plan, run_id: str, queued_before: int) -> bool:
     """Whether a counted run is in the queue as it was, though it may be held back now."""
     task_id = plan.world.task_of_run(run_id)
-    return task_id is not None and _waits(plan.existing_task(task_id), run_id, queued_before)
+    state = plan.readable_task(task_id) if task_id is not None else None
+    return state is not None and _waits(state, run_id, queued_before)
 
 
 def _escalate(command: EscalateRuns, plan: Plan, waiting: _Waiting, cause: Recorded) -> None:

@@ -15,6 +15,7 @@ from domain.errors import (
     PermissionDeniedError,
     ReviewNotFoundError,
     RunNotFoundError,
+    StreamHeldError,
     TaskNotFoundError,
 )
 from domain.events import Fact, RunEnqueued
@@ -268,6 +269,13 @@ class Plan:
             return state
         return None
 
+    def readable_task(self, task_id: str) -> TaskState | None:
+        """Return a task, None also for one that is held back and must not hold others up."""
+        try:
+            return self.task(task_id)
+        except StreamHeldError:
+            return None
+
     def task_status(self, task_id: str) -> str | None:
         """Return the status of a task, None when there is no such task."""
         state = self.task(task_id)
@@ -314,7 +322,7 @@ class Plan:
         if state.task.paused:
             return state.task.id
         for ancestor_id in state.task.ancestors:
-            ancestor = self.task(ancestor_id)
+            ancestor = self.readable_task(ancestor_id)
             if ancestor is not None and ancestor.task.paused:
                 return ancestor_id
         return ""

@@ -104,6 +104,7 @@ class BacklogProjector:
 
     name = "backlog"
     version = 2
+    separable = True
     tables = (BACKLOG, BACKLOG_TREE, ATTENTION, PAUSED_TASKS, COUNTERS)
 
     def apply(self, change: Change, rows: Rows) -> None:

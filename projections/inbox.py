@@ -79,6 +79,7 @@ class InboxProjector:
 
     name = "inbox"
     version = 1
+    separable = True
     tables = (INBOX_LANES, INBOX_WORK, INBOX_COUNTERS, TRIAGE)
 
     def apply(self, change: Change, rows: Rows) -> None:

@@ -68,6 +68,7 @@ class LookupProjector:
 
     name = "lookup"
     version = 1
+    separable = True
     tables = (
         RUN_TASKS,
         IDEMPOTENCY_KEYS,

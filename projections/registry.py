@@ -39,6 +39,7 @@ class RegistryProjector:
 
     name = "registry"
     version = 1
+    separable = True
     tables = (SESSIONS, WORKSPACES, TOKENS)
 
     def apply(self, change: Change, rows: Rows) -> None:

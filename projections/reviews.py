@@ -52,6 +52,7 @@ class ReviewsProjector:
 
     name = "reviews"
     version = 1
+    separable = True
     tables = (REVIEWS,)
 
     def apply(self, change: Change, rows: Rows) -> None:

@@ -34,6 +34,7 @@ class RunsProjector:
 
     name = "runs"
     version = 1
+    separable = True
     tables = (RUNS,)
 
     def apply(self, change: Change, rows: Rows) -> None:

@@ -52,6 +52,7 @@ class TasksProjector:
 
     name = "tasks"
     version = 1
+    separable = True
     tables = (TASKS,)
 
     def apply(self, change: Change, rows: Rows) -> None:

@@ -42,6 +42,7 @@ class TimelineProjector:
 
     name = "timeline"
     version = 1
+    separable = True
     tables = (TIMELINE, TIMELINE_BELOW)
 
     def apply(self, change: Change, rows: Rows) -> None:

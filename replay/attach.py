@@ -6,25 +6,30 @@ stands still, with the reason beside it, until it is caught up.
 """
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Mapping
 from typing import Final
 
 from msgspec.structs import replace
 
+from domain.errors import StreamHeldError
 from domain.recorded import OPS_STREAM
 from domain.registry import OpsState
 from replay import tables
-from replay.batch import Clock, Projector, ProjectorError, decides
-from replay.errors import StoreOpenError
-from replay.fold import PAGE, Fold, FoldError, described
+from replay.batch import Clock, Projector, ProjectorError, decides, separable
+from replay.errors import StoreOpenError, described
+from replay.fold import PAGE, Fold, FoldError
 from replay.ledger import Ledger
 from replay.read_models import (
     CREATE,
+    CREATE_HOLDS,
     Failure,
     Standing,
+    holds,
     position_of,
+    put_hold,
     put_position,
     put_standing,
+    release,
     standings,
 )
 from replay.rows import RowBuffer
@@ -38,27 +43,60 @@ _log = logging.getLogger(__name__)
 
 def skipped_by(ledger: Ledger, name: str) -> tuple[int, ...]:
     """Return the sequences that an operator told a read model to pass over."""
-    state = ledger.state(OPS_STREAM)
+    try:
+        state = ledger.state(OPS_STREAM)
+    except StreamHeldError:
+        # What a newer release has noted there must not keep this one from its own work.
+        return ()
     return state.skipped.get(name, ()) if isinstance(state, OpsState) else ()
 
 
 class Slices:
     """Brings rows of one read model forward, some events at a time, in the caller's transaction."""
 
-    def __init__(self, ledger: Ledger, projector: Projector, suffix: str = "") -> None:
-        """Write the live tables, or copies of them whose names have a suffix."""
+    def __init__(
+        self,
+        ledger: Ledger,
+        projector: Projector,
+        *,
+        suffix: str = "",
+        held: Mapping[str, Failure] | None = None,
+        clock: Clock | None = None,
+    ) -> None:
+        """Write the live tables, or copies of them whose names have a suffix.
+
+        Nothing is written about streams that are `held`; with a clock, streams are held back
+        whose events cannot be applied, where the read model allows it.
+        """
         self.rows = RowBuffer(projector.tables, suffix)
         self.fold = Fold(
-            ledger.mapper.decode, projector, skipped=skipped_by(ledger, projector.name)
+            ledger.mapper.decode,
+            projector,
+            skipped=skipped_by(ledger, projector.name),
+            held={stream: each.sequence for stream, each in (held or {}).items()},
         )
+        self._name = projector.name
+        self._clock = clock
+        self._separable = separable(projector)
 
     def take(
         self, connection: Connection, after: int, upto: int, limit: int = PAGE
     ) -> tuple[int, int]:
         """Apply and write at most `limit` events; return the last sequence and their number.
 
-        Raises FoldError; nothing of this call is then written.
+        Raises FoldError where no stream can be held back; nothing of this call is then written.
         """
+        while True:
+            try:
+                return self._take(connection, after, upto, limit)
+            except FoldError as error:
+                if self._clock is None or not self._separable:
+                    raise
+                _log.error("read model %s stands still for %s: %s", self._name, error.stream, error)
+                put_hold(connection, self._name, error.stream, failure_of(error, self._clock()))
+                self.fold.hold(error.stream, error.sequence)
+
+    def _take(self, connection: Connection, after: int, upto: int, limit: int) -> tuple[int, int]:
         connection.execute("SAVEPOINT slice")
         self.rows.start(connection)
         try:
@@ -84,6 +122,7 @@ class Attachment:
         self._clock = clock
         self._projectors = tuple(projectors)
         self._failures: dict[str, Failure] = {}
+        self.held: Mapping[str, Collection[str]] = {}
         self.names: tuple[str, ...] = ()
 
     def prepare(self, connection: Connection) -> None:
@@ -92,6 +131,7 @@ class Attachment:
         Raises StoreOpenError when deciding could not be right.
         """
         connection.execute(CREATE)
+        connection.execute(CREATE_HOLDS)
         known = standings(connection)
         for projector in self._projectors:
             standing = self._prepared(connection, projector, known.get(projector.name))
@@ -123,6 +163,7 @@ class Attachment:
         tables.drop(connection, projector.tables, "")
         tables.create(connection, projector.tables, "", generation)
         put_position(connection, projector.name, 0)
+        release(connection, projector.name)
         fresh = replace(standing, version=projector.version, generation=generation, failure=None)
         return self._caught_up(connection, projector, replace(fresh, state="live"))
 
@@ -132,7 +173,8 @@ class Attachment:
         head, position = self._ledger.head, position_of(connection, projector.name)
         if head - position > INLINE and not decides(projector):
             return replace(standing, state="detached")
-        slices = Slices(self._ledger, projector)
+        held = holds(connection).get(projector.name)
+        slices = Slices(self._ledger, projector, held=held, clock=self._clock)
         try:
             while position < head:
                 position, _ = slices.take(connection, position, head)
@@ -162,7 +204,8 @@ class Attachment:
         return replace(standing, state="detached", failure=failure)
 
     def look(self, connection: Connection) -> tuple[Projector, ...]:
-        """Return the attached read models."""
+        """Return the attached read models, and take note of the streams they stand still for."""
+        self.held = holds(connection)
         return self._attached(standings(connection))
 
     def _attached(self, known: dict[str, Standing]) -> tuple[Projector, ...]:
@@ -176,16 +219,24 @@ class Attachment:
 
     def detach(self, error: ProjectorError, attached: Iterable[Projector]) -> tuple[Projector, ...]:
         """Take note that a projector raised; return those that stay attached."""
+        self._failures[error.name] = self._failure(error)
+        left = tuple(each for each in attached if each.name != error.name)
+        self.names = tuple(each.name for each in left)
+        return left
+
+    def _failure(self, error: ProjectorError) -> Failure:
         recorded = error.recorded
-        self._failures[error.name] = Failure(
+        return Failure(
             sequence=recorded.sequence,
             type=recorded.type,
             error=described(error.error),
             since=self._clock(),
         )
-        left = tuple(each for each in attached if each.name != error.name)
-        self.names = tuple(each.name for each in left)
-        return left
+
+    def hold(self, connection: Connection, errors: Iterable[ProjectorError]) -> None:
+        """Write that read models stand still for streams, in the caller's transaction."""
+        for error in errors:
+            put_hold(connection, error.name, error.recorded.originator_id, self._failure(error))
 
     def write(self, connection: Connection) -> None:
         """Write what was detached, in the caller's transaction."""

@@ -1,17 +1,18 @@
 """One transaction's worth of commands: decided one after the other, written together."""
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from typing import Protocol, TypeAlias
 
 from msgspec import Struct
 
 from domain.commands import Command, Reply
-from domain.errors import DomainError
+from domain.errors import DomainError, StreamHeldError
 from domain.recorded import Recorded, task_stream
+from domain.refusals import held_back
 from domain.task.state import Run, TaskState
 from domain.world import Change, Context, Plan, State, World
-from replay.errors import is_unavailable
+from replay.errors import described, is_unavailable
 from replay.rows import RowBuffer, Table
 from replay.store import Row
 
@@ -53,6 +54,14 @@ class ProjectorError(Exception):
         self.recorded = recorded
         self.error = error
         super().__init__(f"read model {name} at event {recorded.sequence}: {error!r}")
+
+
+def separable(projector: Projector) -> bool:
+    """Whether its rows about one stream can stand still while the others go on.
+
+    A projector says so in `separable`; one that says nothing stands still as a whole.
+    """
+    return getattr(projector, "separable", False)
 
 
 def decides(projector: Projector) -> bool:
@@ -185,6 +194,9 @@ class Desk:
         """Deciding looks at `committed` states and at the rows of the projectors."""
         self.projectors = tuple(projectors)
         self.attached = self.projectors
+        # With a list, whatever fails is tried apart, and streams that cannot be taken are noted.
+        self.held: Mapping[str, Collection[str]] = {}
+        self.holding: list[ProjectorError] | None = None
         self.rows = RowBuffer(table for each in self.projectors for table in each.tables)
         self.states: dict[str, State | None] = {}
         self.groups: list[list[Recorded]] = []
@@ -215,8 +227,8 @@ class Desk:
     def run(self, job: Job) -> None:
         """Decide a command, or those of a parcel; a refusal is noted and leaves nothing behind.
 
-        Raises ProjectorError, or what a read model of deciding or the store raises; then the
-        transaction has to be rolled back.
+        Raises ProjectorError, StreamHeldError when it is a read model of deciding that fails, or
+        what the store raises; then the transaction has to be rolled back.
         """
         job.outcome = job.error = None
         recorded_at = max(self.recorded_at, self.clock())
@@ -237,21 +249,61 @@ class Desk:
             self._take(plan, recorded_at)
         job.outcome = _outcome(reply, plan, self.head)
 
+    def _takers(self, change: Change) -> Iterator[Projector]:
+        """Yield the read models that do not stand still for the stream of a change."""
+        stream = change.recorded.originator_id
+        for projector in self.attached:
+            if stream not in self.held.get(projector.name, ()):
+                yield projector
+            elif decides(projector):
+                message = f"{stream}: {projector.name} stands still for it; see its status"
+                raise held_back(stream, message, f"taskledger projections status {projector.name}")
+
+    def _try(self, projector: Projector, change: Change) -> None:
+        """Apply a change, or let the read model stand still for the stream where it can."""
+        saved = self.rows.saved(projector.tables)
+        try:
+            projector.apply(change, self.rows)
+        except Exception as error:
+            if is_unavailable(error) or decides(projector) or not separable(projector):
+                raise
+            self.rows.restore(saved)
+            self._hold(ProjectorError(projector.name, change.recorded, error))
+        else:
+            self.rows.keep()
+
+    def _hold(self, failure: ProjectorError) -> None:
+        assert self.holding is not None
+        self.holding.append(failure)
+        known = self.held.get(failure.name, ())
+        self.held = {**self.held, failure.name: {*known, failure.recorded.originator_id}}
+
     def _take(self, plan: Plan, recorded_at: int) -> None:
         changes, rows = plan.changes, self.rows
         for change in changes:
-            for projector in self.attached:
+            for projector in self._takers(change) if self.held else self.attached:
                 try:
-                    projector.apply(change, rows)
+                    if self.holding is None:
+                        projector.apply(change, rows)
+                    else:
+                        self._try(projector, change)
                 except Exception as error:
-                    # What deciding looks at has to be right, so there the command is refused.
-                    if decides(projector) or is_unavailable(error):
+                    if is_unavailable(error):
                         raise
-                    raise ProjectorError(projector.name, change.recorded, error) from error
+                    failure = ProjectorError(projector.name, change.recorded, error)
+                    # What deciding looks at has to be right, so there the command is refused.
+                    raise (refusal(failure) if decides(projector) else failure) from error
         self.states.update(plan.states())
         self.groups.append([change.recorded for change in changes])
         self.head += len(changes)
         self.recorded_at = recorded_at
+
+
+def refusal(failure: ProjectorError) -> StreamHeldError:
+    """Return the refusal of a command whose event a read model of deciding cannot take."""
+    stream, why = failure.recorded.originator_id, described(failure.error)
+    message = f"{stream}: {failure.name} cannot take a {failure.recorded.type}: {why}"
+    return held_back(stream, f"{message}; start a release that can", "")
 
 
 def _outcome(reply: Reply, plan: Plan, head: int) -> Outcome:

@@ -267,11 +267,11 @@ class Committer:
         return False
 
     def _go_on_without(self, error: ProjectorError, jobs: list[Job]) -> bool:
-        """Write a batch without the read model that cannot take it."""
-        _log.error("a read model is detached: %s", error, exc_info=error.error)
+        """Write a batch without the read model, or the stream of it, that cannot take it."""
+        _log.error("a read model cannot take an event: %s", error, exc_info=error.error)
         self._transaction.detach(error)
-        for listener in self._detach_listeners:
-            listener(error)
+        if error.name not in self._transaction.names:
+            self._tell_detached([error])
         return self._write(jobs, wait=True)
 
     def _try_later(self, jobs: list[Job], error: Exception) -> bool:
@@ -355,6 +355,7 @@ class Committer:
     def _land(self, jobs: list[Job]) -> None:
         self._failing = False
         commit = self._transaction.finish()
+        self._tell_detached(self._transaction.held_back)
         self.metrics.events += commit.head - commit.previous
         self._settle(jobs)
         self._announce_missed(commit.previous)
@@ -370,6 +371,11 @@ class Committer:
             job.settle()
 
     # Telling others.
+
+    def _tell_detached(self, errors: Iterable[ProjectorError]) -> None:
+        for error in errors:
+            for listener in self._detach_listeners:
+                listener(error)
 
     def _announce(self, commit: Commit) -> None:
         self._announced = commit.head

@@ -95,3 +95,8 @@ def unavailable(error: BaseException) -> StoreUnavailableError:
     described = StoreUnavailableError(f"the store is not available: {error}")
     described.__cause__ = error
     return described
+
+
+def described(error: BaseException) -> str:
+    """Return an error in one line."""
+    return " ".join(f"{type(error).__name__}: {error}".split())[:500]

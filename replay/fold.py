@@ -1,12 +1,13 @@
 """Events in pages through one projector: what a rebuild, a catch-up and a check have in common."""
 
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any, Final, Protocol
 
 from domain.recorded import Recorded, task_stream
 from domain.task.state import TaskState
 from domain.world import Change, State, evolve
 from replay.batch import Projector
+from replay.errors import described
 from replay.rows import RowBuffer
 from replay.store import Row
 
@@ -33,24 +34,21 @@ class Source(Protocol):
 class FoldError(Exception):
     """An event cannot be applied; the rows of its page must not be kept."""
 
-    def __init__(self, sequence: int, type_: str, error: BaseException) -> None:
+    def __init__(self, sequence: int, stream: str, type_: str, error: BaseException) -> None:
         """Keep which event it was and what happened."""
         self.sequence = sequence
+        self.stream = stream
         self.type = type_
         self.error = described(error)
         super().__init__(f"event {sequence}, a {type_}: {self.error}")
-
-
-def described(error: BaseException) -> str:
-    """Return an error in one line."""
-    return " ".join(f"{type(error).__name__}: {error}".split())[:500]
 
 
 class Fold:
     """Applies events in order to the rows of one read model.
 
     States are kept as far as memory allows and folded again from their streams when missed, so
-    that memory does not grow with history. Events in `skipped` give no rows.
+    that memory does not grow with history. Events in `skipped` give no rows, nor do those of a
+    stream in `held` from the given sequence on.
     """
 
     def __init__(
@@ -59,12 +57,14 @@ class Fold:
         projector: Projector,
         *,
         skipped: Collection[int] = (),
+        held: Mapping[str, int] | None = None,
         most_states: int = _MOST_STATES,
     ) -> None:
         """Fold what `decode` makes of stored rows."""
         self._decode = decode
         self._projector = projector
         self._skipped = frozenset(skipped)
+        self._held = dict(held or {})
         self._most_states = most_states
         self._states: dict[str, State | None] = {}
         self._bytes = 0
@@ -84,13 +84,16 @@ class Fold:
         """Apply stored events; raises FoldError."""
         row: Row = (0, "", 0, "", b"")
         decode, states, project = self._decode, self._states, self._projector.apply
+        held = self._held
         try:
             for row in stored:
                 if row[0] in self._skipped:
                     self._pass_over(source, row)
                     continue
-                recorded = decode(*row)
                 stream = row[1]
+                if held and row[0] >= held.get(stream, row[0] + 1):
+                    continue
+                recorded = decode(*row)
                 before = states[stream] if stream in states else self._before(source, stream, row)
                 after = states[stream] = evolve(before, recorded)
                 task = after if isinstance(after, TaskState) else None
@@ -110,7 +113,18 @@ class Fold:
                     self._trim()
         except Exception as error:
             self.forget()
-            raise FoldError(row[0], row[3], error) from error
+            raise FoldError(row[0], row[1], row[3], error) from error
+
+    def apply_alone(self, stored: Iterable[Row], source: Source, rows: RowBuffer) -> None:
+        """Apply events of one stream that lie apart, as `apply` does."""
+        for row in stored:
+            self.apply((row,), source, rows)
+            # What the streams above it were is asked anew for each event.
+            self._states = {row[1]: self._states[row[1]]} if row[1] in self._states else {}
+
+    def hold(self, stream: str, sequence: int) -> None:
+        """Apply nothing of a stream from this sequence on."""
+        self._held[stream] = sequence
 
     def forget(self) -> None:
         """Forget every state: what was applied has been undone."""
@@ -138,7 +152,7 @@ class Fold:
         try:
             return evolve(state, self._decode(*row))
         except Exception:
-            if row[0] in self._skipped:
+            if row[0] in self._skipped or row[1] in self._held:
                 return state
             raise
 

@@ -209,4 +209,4 @@ class _States:
         try:
             self._state = evolve(self._state, self._decode(*row))
         except Exception as error:
-            raise FoldError(row[0], row[3], error) from error
+            raise FoldError(row[0], row[1], row[3], error) from error

@@ -13,11 +13,13 @@ from eventsourcing.persistence import (
 )
 from eventsourcing.utils import EnvType
 
+from domain.errors import StreamHeldError
 from domain.recorded import Recorded
+from domain.refusals import held_back
 from domain.world import State, evolve
 from replay.cache import StateCache
 from replay.codec import LedgerMapper
-from replay.errors import StoreOpenError
+from replay.errors import StoreOpenError, described, is_unavailable
 from replay.event_store import LedgerEventStore
 from replay.factory import LedgerFactory, Migrated
 from replay.statements import HEAD, LAST, PAGE, STREAMS
@@ -35,6 +37,12 @@ def fold(state: State | None, events: Iterable[Recorded]) -> State | None:
     for recorded in events:
         state = evolve(state, recorded)
     return state
+
+
+def unreadable(stream: str, error: Exception) -> StreamHeldError:
+    """Return the refusal of what concerns a stream with an event that cannot be read."""
+    message = f"{stream} cannot be read by this release: {described(error)}"
+    return held_back(stream, f"{message}; start a release that can", "")
 
 
 class LedgerRecorder(Protocol):
@@ -123,7 +131,10 @@ class Ledger(Application[str]):
         return LedgerRepository(self.events)
 
     def state(self, stream: str) -> State | None:
-        """Return the committed state of a stream, None when it has no events."""
+        """Return the committed state of a stream, None when it has no events.
+
+        Raises StreamHeldError when one of its events cannot be read.
+        """
         found = self.cache.get(stream)
         if found is None:
             found = self._fold(stream)
@@ -135,6 +146,10 @@ class Ledger(Application[str]):
             return self.repository.get(stream)
         except AggregateNotFoundError:
             return None
+        except Exception as error:
+            if is_unavailable(error):
+                raise
+            raise unreadable(stream, error) from error
 
     @contextmanager
     def snapshot(self) -> Iterator[SqlReader]:

@@ -17,6 +17,12 @@ CREATE: Final = (
 )
 """`doc` is the JSON of a `Standing`."""
 
+CREATE_HOLDS: Final = (
+    "CREATE TABLE IF NOT EXISTS read_model_holds"
+    " (name TEXT, stream TEXT, doc BLOB NOT NULL, PRIMARY KEY (name, stream)) WITHOUT ROWID"
+)
+"""The streams that a read model stands still for; `doc` is the JSON of a `Failure`."""
+
 State: TypeAlias = Literal["live", "detached"]
 Phase: TypeAlias = Literal["fold", "copy", "follow"]
 
@@ -75,7 +81,12 @@ _PUT_POSITION: Final = (
     "INSERT INTO tracking VALUES (?,?) ON CONFLICT (application_name)"
     " DO UPDATE SET notification_id=excluded.notification_id"
 )
+_PUT_HOLD: Final = (
+    "INSERT INTO read_model_holds VALUES (?,?,?) ON CONFLICT (name, stream)"
+    " DO UPDATE SET doc=excluded.doc"
+)
 _encode: Final = msgspec.json.Encoder().encode
+_decode_failure: Final = msgspec.json.Decoder(Failure).decode
 _decode: Final = msgspec.json.Decoder(Standing).decode
 
 
@@ -110,3 +121,29 @@ def position_of(connection: Connection, name: str) -> int:
 def put_position(connection: Connection, name: str, position: int) -> None:
     """Store the sequence up to which a read model's rows go, be it further back than before."""
     connection.execute(_PUT_POSITION, (name, position))
+
+
+Holds: TypeAlias = dict[str, dict[str, Failure]]
+"""By read model the streams it stands still for, and what stopped them."""
+
+
+def holds(connection: Connection) -> Holds:
+    """Return what is held back."""
+    found: Holds = {}
+    for name, stream, doc in connection.execute("SELECT name, stream, doc FROM read_model_holds"):
+        found.setdefault(name, {})[stream] = _decode_failure(doc)
+    return found
+
+
+def put_hold(connection: Connection, name: str, stream: str, failure: Failure) -> None:
+    """Let a read model stand still for a stream, in the caller's transaction."""
+    connection.execute(_PUT_HOLD, (name, stream, _encode(failure)))
+
+
+def release(connection: Connection, name: str, stream: str = "") -> None:
+    """Let a stream of a read model go, or all of them, in the caller's transaction."""
+    statement = "DELETE FROM read_model_holds WHERE name=?"
+    if stream:
+        connection.execute(f"{statement} AND stream=?", (name, stream))
+    else:
+        connection.execute(statement, (name,))

@@ -6,7 +6,7 @@ the last slice, which reaches the head, switches in the same transaction. Every 
 and repeated.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
 
 from msgspec import Struct
@@ -16,20 +16,23 @@ from replay import scratch, tables
 from replay.attach import Slices, failure_of, skipped_by
 from replay.batch import decides
 from replay.digest import Difference, differences, digest
-from replay.fold import PAGE, FoldError
+from replay.fold import PAGE, Fold, FoldError
 from replay.read_models import (
     Failure,
     Previous,
     Rebuilding,
     Standing,
+    holds,
     position_of,
+    put_hold,
     put_position,
     put_standing,
+    release,
     standing_of,
 )
 from replay.rows import Table
 from replay.scratch import Scratch
-from replay.statements import HEAD
+from replay.statements import HEAD, OF_STREAM
 from replay.store import Connection, SqlReader
 from replay.workbench import RefusedError, Workbench
 
@@ -79,14 +82,44 @@ class Workshop(Workbench):
             scratch.remove(self.path)
 
     def catch_up(self) -> Result:
-        """Bring a detached read model up to date and attach it. Raises FoldError."""
+        """Bring a detached read model, and streams it stands still for, up to date and attach them.
+
+        Raises FoldError; streams that can be brought up to date are nevertheless.
+        """
         with self.alone(), self._noting_failures():
             standing = self.standing()
             if standing.version != self.projector.version:
                 raise RefusedError(f"the rows of {self.name} are of another version: rebuild it")
-            after = position_of(self.ledger.writer.connection, self.name)
-            position = self._follow("", after, self._track, self._attach)
+            connection = self.ledger.writer.connection
+            position = position_of(connection, self.name)
+            if standing.state == "detached":
+                position = self._follow("", position, self._track, self._attach)
+            self._let_go(holds(connection).get(self.name, {}))
             return Result(projection=self.name, version=standing.version, position=position)
+
+    def _let_go(self, held: Mapping[str, Failure]) -> None:
+        failed: FoldError | None = None
+        for stream, failure in held.items():
+            try:
+                self._bring_up(stream, failure.sequence)
+            except FoldError as error:
+                failed = failed or error
+                with self.writing() as connection:
+                    put_hold(
+                        connection, self.name, stream, failure_of(error, self.clock(), failure)
+                    )
+        if failed is not None:
+            raise failed
+
+    def _bring_up(self, stream: str, sequence: int) -> None:
+        """Apply the events of a stream from a sequence on, and let it go."""
+        slices = Slices(self.ledger, self.projector)
+        with self.writing() as connection:
+            missed = connection.execute(OF_STREAM, (stream, sequence)).fetchall()
+            slices.rows.start(connection)
+            slices.fold.apply_alone(missed, SqlReader(connection), slices.rows)
+            slices.rows.flush()
+            release(connection, self.name, stream)
 
     def roll_back(self) -> Result:
         """Put the tables that the last rebuild replaced back in place.
@@ -121,7 +154,7 @@ class Workshop(Workbench):
         path = f"{self.path}-check"
         scratch.remove(path)
         try:
-            with closing(self._scratch(path)) as made:
+            with closing(self._scratch(path, held=True)) as made:
                 self._fold_nearly(made)
                 with self.snapshot() as stored:
                     position = position_of(stored, self.name)
@@ -193,6 +226,8 @@ class Workshop(Workbench):
     def _equals_live(self, stored: Connection, head: int, found: str) -> bool:
         """Whether the live rows are the same, as far as they have to be."""
         standing = standing_of(stored, self.name)
+        if holds(stored).get(self.name):
+            return True
         if standing.version != self.projector.version or position_of(stored, self.name) != head:
             return True
         return digest(stored, self.projector.tables) == found
@@ -254,7 +289,9 @@ class Workshop(Workbench):
         finish: Callable[[Connection, int], None],
     ) -> int:
         """Apply what is behind `position`; `finish` in the transaction that reaches the head."""
-        slices = Slices(self.ledger, self.projector, suffix)
+        held = {} if suffix else holds(self.ledger.writer.connection).get(self.name)
+        clock = None if suffix else self.clock
+        slices = Slices(self.ledger, self.projector, suffix=suffix, held=held, clock=clock)
         self.start_phase(position)
         while True:
             with self.slicing(last=self.head() - position <= self.slice) as connection:
@@ -290,16 +327,19 @@ class Workshop(Workbench):
         standing = standing_of(connection, self.name)
         made = self.projector.tables
         previous = Previous(version=standing.version, position=position_of(connection, self.name))
+        standing_still = self.name in holds(connection)
+        release(connection, self.name)
         if tables.complete(connection, made):
             tables.rename(connection, made, "", tables.PREVIOUS)
         else:
             tables.drop(connection, made, "")
         tables.rename(connection, made, tables.NEXT, "")
         put_position(connection, self.name, position)
+        whole = tables.complete(connection, made, tables.PREVIOUS)
         live = Standing(
             version=self.projector.version,
             generation=standing.generation + 1,
-            previous=previous if tables.complete(connection, made, tables.PREVIOUS) else None,
+            previous=previous if whole and not standing_still else None,
         )
         put_standing(connection, self.name, live)
 
@@ -327,8 +367,16 @@ class Workshop(Workbench):
 
     # What it is done with.
 
-    def _scratch(self, path: str) -> Scratch:
-        return Scratch(path, self.ledger, self.projector, skipped_by(self.ledger, self.name))
+    def _scratch(self, path: str, *, held: bool = False) -> Scratch:
+        """Return the rows folded anew; `held` leaves out what the live rows stand still for."""
+        found = holds(self.ledger.writer.connection).get(self.name, {}) if held else {}
+        fold = Fold(
+            self.ledger.mapper.decode,
+            self.projector,
+            skipped=skipped_by(self.ledger, self.name),
+            held={stream: failure.sequence for stream, failure in found.items()},
+        )
+        return Scratch(path, self.projector, fold)
 
     @contextmanager
     def _noting_failures(self) -> Iterator[None]:

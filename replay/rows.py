@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
-from typing import Any, Final, Protocol
+from typing import Any, Final, Protocol, TypeAlias
 
 from replay.store import Connection, Row
 
@@ -149,6 +149,9 @@ class _Buffer:
         self.groups.clear()
 
 
+Saved: TypeAlias = list[tuple[_Buffer, dict[Row, Row | None], dict[Row, partial[Row]], list[Row]]]
+
+
 class RowBuffer:
     """The rows that projectors get, put and delete within one transaction.
 
@@ -181,6 +184,24 @@ class RowBuffer:
         """Forget every row: the transaction was undone, or another process has written."""
         for buffer in self._buffers.values():
             buffer.discard()
+
+    def saved(self, tables: Iterable[Table]) -> Saved:
+        """Return what has been put into some tables so far, to be restored."""
+        self.connection.execute("SAVEPOINT rows")
+        buffers = (self._buffers[table.name] for table in tables)
+        return [(each, dict(each.dirty), dict(each.late), list(each.written)) for each in buffers]
+
+    def keep(self) -> None:
+        """Keep what was put into the tables since they were saved."""
+        self.connection.execute("RELEASE rows")
+
+    def restore(self, saved: Saved) -> None:
+        """Take back what was put into the tables since they were saved."""
+        self.connection.execute("ROLLBACK TO rows")
+        self.keep()
+        for buffer, dirty, late, written in saved:
+            buffer.discard()
+            buffer.dirty, buffer.late, buffer.written = dirty, late, written
 
     def get(self, table: Table, key: Row) -> Row | None:
         """Return a whole row, None when there is none."""

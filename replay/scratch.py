@@ -13,9 +13,8 @@ from typing import Final
 
 from replay.batch import Projector
 from replay.fold import PAGE, Fold, FoldError
-from replay.ledger import Ledger
 from replay.rows import RowBuffer
-from replay.store import Row, SqlReader
+from replay.store import SqlReader
 
 _PRAGMAS: Final = (
     # Rows are mostly added, which a rollback journal does not have to keep.
@@ -41,16 +40,15 @@ def remove(path: str) -> None:
 class Scratch:
     """The rows of one read model, folded up to `position`; a sealed one is complete."""
 
-    def __init__(self, path: str, ledger: Ledger, projector: Projector, skipped: Row) -> None:
+    def __init__(self, path: str, projector: Projector, fold: Fold) -> None:
         """Open the file, or begin anew where there is none of the same projector version."""
         self._path = path
-        self._ledger = ledger
         self._projector = projector
         self.connection = self._open()
         self.position, self.digest = self._progress()
         self._rows = RowBuffer(projector.tables)
         self._rows.start(self.connection)
-        self._fold = Fold(ledger.mapper.decode, projector, skipped=skipped)
+        self._fold = fold
 
     def _open(self) -> sqlite3.Connection:
         connection = _connect(self._path)

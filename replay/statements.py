@@ -16,6 +16,10 @@ STREAMS: Final = (
     f"SELECT DISTINCT originator_id FROM {EVENTS}"
     " WHERE notification_id > ? AND notification_id <= ?"
 )
+OF_STREAM: Final = (
+    f"SELECT * FROM {EVENTS} WHERE originator_id = ? AND notification_id >= ?"
+    " ORDER BY originator_version"
+)
 _INSERT: Final = f"INSERT INTO {EVENTS} VALUES (?,?,?,?,?)"
 _TRACK: Final = (
     "INSERT INTO tracking VALUES (?,?) ON CONFLICT (application_name)"

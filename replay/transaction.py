@@ -8,7 +8,7 @@ from typing import Final
 from eventsourcing.persistence import PersistenceError
 
 from replay.attach import Attachment
-from replay.batch import Commit, Desk, Job, Projector, ProjectorError
+from replay.batch import Commit, Desk, Job, Projector, ProjectorError, separable
 from replay.errors import DATABASE_ERRORS, ReplayError, is_busy, unavailable
 from replay.ledger import Ledger
 from replay.statements import HEAD, track
@@ -27,6 +27,7 @@ class Transaction:
         self._writer = ledger.writer
         self._attachment = Attachment(ledger, desk.projectors, desk.clock)
         self.lock_timeout = self._writer.lock_timeout
+        self.held_back: list[ProjectorError] = []
 
     def prepare(self) -> None:
         """Make missing tables and catch up; raises StoreOpenError when deciding could be wrong."""
@@ -46,6 +47,11 @@ class Transaction:
         """The read models that are written in each commit."""
         return self.desk.attached
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names of those read models."""
+        return self._attachment.names
+
     def begin(self, *, wait: bool = False) -> None:
         """Take the write lock and look at what is committed; raises one of DATABASE_ERRORS.
 
@@ -63,12 +69,16 @@ class Transaction:
 
     def _look_around(self, connection: Connection) -> None:
         self.desk.attached = self._attachment.look(connection)
+        self.desk.held = self._attachment.held
         self.desk.rows.discard()
 
     def detach(self, error: ProjectorError) -> None:
-        """Undo the transaction and go on without a read model."""
+        """Undo the transaction; go on without a read model, or without what it cannot take."""
         self.abandon()
-        self.desk.attached = self._attachment.detach(error, self.desk.attached)
+        if any(each.name == error.name and separable(each) for each in self.desk.attached):
+            self.desk.holding = []
+        else:
+            self.desk.attached = self._attachment.detach(error, self.desk.attached)
 
     def _wait_for_lock(self) -> Connection:
         deadline = time.monotonic() + self.lock_timeout
@@ -93,6 +103,8 @@ class Transaction:
             self._ledger.events.put_groups(desk.groups, connection)
             if self._attachment.pending:
                 self._attachment.write(connection)
+            if desk.holding:
+                self._attachment.hold(connection, desk.holding)
             track(connection, self._attachment.names, desk.head)
         return True
 
@@ -116,6 +128,8 @@ class Transaction:
         """Take note of the durable commit and return what it added."""
         desk, ledger = self.desk, self._ledger
         self._attachment.written()
+        self.held_back, desk.holding = desk.holding or [], None
+        self._attachment.held = desk.held
         for stream, state in desk.states.items():
             ledger.cache.put(stream, state)
         ledger.advance(desk.head, desk.recorded_at)
@@ -146,3 +160,7 @@ class Transaction:
         self._writer.reset()
         self._ledger.cache.clear()
         self.desk.rows.discard()
+        if self.desk.holding:
+            # What was noted of them has been undone.
+            self.desk.holding.clear()
+            self.desk.held = self._attachment.held

@@ -93,6 +93,6 @@ def _claimable(
 ) -> Iterator[tuple[TaskState, Run]]:
     query = claimant(session, offered, command.priority_min)
     for task_id, run_id in plan.world.claimable_runs(query):
-        state = plan.existing_task(task_id)
-        if state.runs[run_id].status == "queued":
+        state = plan.readable_task(task_id)
+        if state is not None and state.runs[run_id].status == "queued":
             yield state, state.runs[run_id]

@@ -32,7 +32,8 @@ def active_leases(plan: Plan, session_id: str) -> int:
     """Return how many leases of the session have not run out."""
     held = 0
     for task_id, run_id in plan.world.runs_of_session(session_id):
-        held += plan.existing_task(task_id).runs[run_id].leased_at(plan.now)
+        state = plan.readable_task(task_id)
+        held += state is None or state.runs[run_id].leased_at(plan.now)
     return held
 
 
@@ -170,8 +171,9 @@ def expire_leases(command: ExpireLeases, plan: Plan) -> Reply:
     """Take back every lease past its deadline; too many expiries take the run off the queue."""
     limit = command.limit or _ALL_LEASES
     for task_id, run_id in plan.world.expired_leases(plan.now, limit):
-        state = plan.existing_task(task_id)
-        _expire(plan, state, state.runs[run_id], command.reason)
+        state = plan.readable_task(task_id)
+        if state is not None:
+            _expire(plan, state, state.runs[run_id], command.reason)
     return Reply()
 
 

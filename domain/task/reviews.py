@@ -111,8 +111,8 @@ def claim_next_review(command: ClaimNextReview, plan: Plan) -> Reply:
     if taken is not None:
         raise SessionAlreadyBoundError(f'session "{session.id}" has open review "{taken}"')
     for task_id, review_id in plan.world.open_reviews(session.workspace_id):
-        state = plan.existing_task(task_id)
-        if _may_review(plan, session, state, state.reviews[review_id]):
+        state = plan.readable_task(task_id)
+        if state is not None and _may_review(plan, session, state, state.reviews[review_id]):
             return _bind(plan, session, state.reviews[review_id])
     return Reply(session_id=session.id)
 

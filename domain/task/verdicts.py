@@ -239,7 +239,9 @@ def _metadata(review: Review) -> Json:
 def end_reviews(command: EndReviews, plan: Plan) -> Reply:
     """Record that reviews past their deadline got no verdict in time."""
     for task_id, review_id in plan.world.overdue_reviews(plan.now, command.limit):
-        state = plan.existing_task(task_id)
+        state = plan.readable_task(task_id)
+        if state is None:
+            continue
         review = state.reviews[review_id]
         verdict = _Verdict(
             outcome="timeout",

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from domain.commands import Command
-from domain.errors import ValidationError
+from domain.errors import StreamHeldError, ValidationError
 from domain.registry import WorkspaceState
 from replay.batch import Commit
 from replay.cache import StateCache
@@ -123,7 +123,7 @@ async def test_a_refusal_hurts_only_its_own_command(ledger: Ledger) -> None:
 
 
 @pytest.mark.parametrize(
-    ("guilty", "error"), [(register("bad", POISON), LookupError), (Break(), TypeError)]
+    ("guilty", "error"), [(register("bad", POISON), StreamHeldError), (Break(), TypeError)]
 )
 @pytest.mark.parametrize("place", [0, 2, 4])
 async def test_only_the_command_that_breaks_fails(
@@ -229,7 +229,7 @@ def test_commands_are_executed_without_an_event_loop(ledger: Ledger) -> None:
     assert (outcome.head, name_of(ledger, "w1")) == (1, "name")
     with pytest.raises(ValidationError):
         committer.execute(register("w2", "name"), context())
-    with pytest.raises(LookupError):
+    with pytest.raises(StreamHeldError):
         committer.execute(register("w2", POISON), context())
     assert committer.execute(register("w3"), context()).head == 2
 

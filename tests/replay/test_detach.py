@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from domain.errors import StreamHeldError
 from domain.world import Change
 from projections.rows import Rows, Table
 from projections.schema import define
@@ -12,8 +13,10 @@ from replay.batch import Commit, Projector, ProjectorError
 from replay.committer import Committer
 from replay.errors import StoreOpenError
 from replay.feed import Hub, Live, Match
+from replay.fold import FoldError
 from replay.ledger import Ledger
-from replay.read_models import Standing, position_of, standing_of
+from replay.read_models import Standing, holds, position_of, standing_of
+from replay.rebuild import Workshop
 from replay.statements import track
 from tests.replay.support import (
     PROJECTORS,
@@ -55,6 +58,12 @@ class Seen:
         if recorded.originator_id in self.poison:
             message = f"cannot take {recorded.originator_id}"
             raise ArithmeticError(message)
+
+
+class SeenApart(Seen):
+    """Stands still for single streams."""
+
+    separable = True
 
 
 class SeenMore(Seen):
@@ -131,6 +140,106 @@ async def test_a_projector_that_raises_is_detached_and_commands_go_on(ledger: Le
     assert position_of(ledger.writer.connection, "seen") == 1
 
 
+async def test_only_the_stream_that_cannot_be_taken_is_held_back(ledger: Ledger) -> None:
+    detached: list[str] = []
+    committer = committer_with(ledger, *PROJECTORS, SeenApart("bad"), detached=detached)
+    await committer.submit(register("w1"), context())
+    outcomes = await together(committer, register("w2"), register("bad"), register("w3"))
+    await committer.submit(register("bad", "again"), context())
+
+    assert not [each for each in outcomes if isinstance(each, BaseException)]
+    assert detached == ["seen"]
+    assert standing(ledger).state == "live"
+    assert seen(ledger) == [1, 2, 4]
+    (failure,) = holds(ledger.writer.connection)["seen"].values()
+    assert (failure.sequence, failure.type) == (3, "workspace.registered")
+    assert failure.error == "ArithmeticError: cannot take workspace:bad"
+
+
+async def test_what_is_held_back_is_known_after_a_restart_and_let_go_after_the_fix(
+    ledger: Ledger,
+) -> None:
+    committer = committer_with(ledger, *PROJECTORS, SeenApart("bad"), detached=[])
+    for name in ("w1", "bad", "bad"):
+        await committer.submit(register(name), context())
+    committer = committer_with(ledger, *PROJECTORS, SeenApart("bad"), detached=[])
+    await committer.submit(register("bad"), context())
+    assert seen(ledger) == [1]
+
+    with pytest.raises(FoldError):
+        Workshop(ledger, SeenApart("bad"), Clock()).catch_up()
+    Workshop(ledger, SeenApart(), Clock()).catch_up()
+    await committer.submit(register("w5"), context())
+
+    assert seen(ledger) == [1, 2, 3, 4, 5]
+    assert holds(ledger.writer.connection) == {}
+
+
+async def test_a_rebuild_lets_go_what_was_held_back(ledger: Ledger) -> None:
+    committer = committer_with(ledger, *PROJECTORS, SeenApart("bad"), detached=[])
+    for name in ("w1", "bad", "w3"):
+        await committer.submit(register(name), context())
+    assert Workshop(ledger, SeenApart(), Clock()).check() == (3, [])
+
+    Workshop(ledger, SeenApart(), Clock()).rebuild()
+
+    assert seen(ledger) == [1, 2, 3]
+    assert holds(ledger.writer.connection) == {}
+    assert standing(ledger).previous is None
+
+
+async def test_streams_are_held_back_while_a_new_version_is_folded(ledger: Ledger) -> None:
+    class Next(SeenMore):
+        separable = True
+
+        def apply(self, change: Change, rows: Rows) -> None:
+            if change.recorded.originator_id == "workspace:bad":
+                raise ArithmeticError
+            super().apply(change, rows)
+
+    committer = committer_with(ledger, *PROJECTORS, Seen())
+    for name in ("w1", "bad", "w3"):
+        await committer.submit(register(name), context())
+    committer_with(ledger, *PROJECTORS, Next(), detached=[])
+
+    assert seen(ledger) == [1, 3]
+    assert list(holds(ledger.writer.connection)["seen"]) == ["workspace:bad"]
+
+
+async def test_what_deciding_stands_still_for_is_refused_and_nothing_else(ledger: Ledger) -> None:
+    class Apart(Names):
+        version = 2
+        separable = True
+
+        def apply(self, change: Change, rows: Rows) -> None:
+            if change.recorded.originator_id == "workspace:bad":
+                raise ArithmeticError
+            super().apply(change, rows)
+
+    await committer_with(ledger, *PROJECTORS).submit(register("bad"), context())
+    committer = committer_with(ledger, Apart(), Frames(), detached=[])
+    refused, done = await together(committer, register("bad"), register("w2"))
+
+    assert isinstance(refused, StreamHeldError)
+    assert "names stands still for it" in str(refused)
+    assert not isinstance(done, BaseException)
+
+
+async def test_an_unreadable_event_refuses_what_concerns_its_stream_alone(ledger: Ledger) -> None:
+    committer = committer_with(ledger, *PROJECTORS)
+    await committer.submit(register("w1"), context())
+    row = (2, "workspace:w1", 2, "workspace.of_tomorrow", b'{"recorded_at":1}')
+    ledger.writer.connection.execute("INSERT INTO stored_events VALUES (?,?,?,?,?)", row)
+    for name in ("names", "frames"):
+        track(ledger.writer.connection, [name], 2)
+
+    refused, done = await together(committer, register("w1"), register("w2"))
+
+    assert isinstance(refused, StreamHeldError)
+    assert "workspace:w1 cannot be read by this release" in str(refused)
+    assert not isinstance(done, BaseException)
+
+
 async def test_other_read_models_stay_current(ledger: Ledger) -> None:
     committer = committer_with(ledger, *PROJECTORS, Seen("bad"), detached=[])
     for name in ("bad", "w2"):
@@ -199,7 +308,8 @@ async def test_what_deciding_needs_is_never_detached(ledger: Ledger) -> None:
     committer = committer_with(ledger, *PROJECTORS, detached=[])
     refused, done = await together(committer, register("w1", "poison"), register("w2"))
 
-    assert isinstance(refused, LookupError)
+    assert isinstance(refused, StreamHeldError)
+    assert "names cannot take a workspace.registered: LookupError" in str(refused)
     assert not isinstance(done, BaseException)
     assert standing(ledger, "names").state == "live"
 
