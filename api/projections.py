@@ -8,33 +8,48 @@ import asyncio
 import logging
 import signal
 import sys
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import TYPE_CHECKING, Final
 
 import msgspec
-from msgspec import Struct
 from msgspec.structs import replace
 
+from api.projection_status import (
+    HeldStream,
+    ProjectionOutcome,
+    ProjectionState,
+    ProjectionStatus,
+    differing,
+    failure_of,
+    held_stream,
+    outcome,
+    recorded_outcome,
+)
 from api.rebuilding import Line, Work
 from api.settings import child_environment
 from domain.commands import NoteProjection, SkipEvent
-from domain.errors import ConflictError, ProjectionNotFoundError, ValidationError
+from domain.errors import (
+    ConflictError,
+    ProjectionNotFoundError,
+    StreamHeldError,
+    ValidationError,
+)
 from domain.events import (
     Fact,
     ProjectionCaughtUp,
+    ProjectionCompared,
     ProjectionRebuildCanceled,
     ProjectionRebuildFailed,
     ProjectionRebuildFinished,
     ProjectionRebuildStarted,
     ProjectionRolledBack,
 )
+from domain.recorded import OPS_STREAM
+from domain.registry import OpsState
 from domain.values import SCHEDULER_ACTOR, Origin
 from domain.world import Context
 from projections.rows import Projector
-from projections.wire import DateTime
-from projections.wire.times import date_time
 from replay.batch import Commit
-from replay.digest import Difference
-from replay.read_models import Failure, Previous, Standing
+from replay.read_models import Failure, Standing
 from replay.workbench import Progress
 
 if TYPE_CHECKING:
@@ -46,47 +61,13 @@ _RESTARTS: Final = 20
 _BUSY_SECONDS: Final = 0.5
 _LINE_BYTES: Final = 16 << 20
 _decode: Final = msgspec.json.Decoder(Line).decode
+_SHOWN: Final = 20
+_COUNT_HELD: Final = "SELECT count(*) FROM read_model_holds WHERE name=?"
+_SELECT_HELD: Final = (
+    "SELECT stream, doc FROM read_model_holds WHERE name=? ORDER BY stream LIMIT ?"
+)
+_decode_failure: Final = msgspec.json.Decoder(Failure).decode
 _decode_standing: Final = msgspec.json.Decoder(Standing).decode
-
-ProjectionState = Literal["live", "detached", "rebuilding", "catching_up"]
-
-
-class ProjectionFailure(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What stopped a read model or its rebuild: the event, the error, and since when."""
-
-    sequence: int = 0
-    event_type: str = ""
-    error: str
-    since: DateTime
-    advice: str
-
-
-class ProjectionOutcome(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """How the last work on a read model ended."""
-
-    work: Work
-    end: str
-    text: str = ""
-    digest: str = ""
-    checked_at: int = 0
-    differences: tuple[Difference, ...] | None = None
-
-
-class ProjectionStatus(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """How a read model stands; `version` is that of its rows, `current_version` this release's."""
-
-    name: str
-    state: ProjectionState
-    version: int
-    current_version: int
-    position: int
-    head: int
-    failure: ProjectionFailure | None = None
-    rebuild_failure: ProjectionFailure | None = None
-    previous: Previous | None = None
-    work: Work | None = None
-    progress: Progress | None = None
-    last: ProjectionOutcome | None = None
 
 
 class Job:
@@ -149,13 +130,53 @@ class Projections:
             current_version=projector.version,
             position=head if live else (tracked[0][0] if tracked else 0),
             head=head,
-            failure=_failure(name, standing.failure),
-            rebuild_failure=_failure(name, rebuild.failure if rebuild else None),
+            failure=failure_of(name, standing.failure),
+            held_count=self._held_count(name),
+            held=self._held(name),
+            rebuild_failure=failure_of(name, rebuild.failure if rebuild else None),
             previous=standing.previous,
             work=job.work if job else None,
             progress=job.progress if job else None,
-            last=self._last.get(name),
+            last=self._last.get(name) or self._recorded_outcome(name),
         )
+
+    def notices(self) -> tuple[str, ...]:
+        """Return which read models stand still and for what, one sentence each."""
+        found = []
+        for name, projector in self._projectors.items():
+            standing = self._standing(name)
+            if standing.state == "detached":
+                why = standing.failure.error if standing.failure else "it is behind the log"
+                found.append(f"{name} is detached: {why}")
+            elif standing.version != projector.version:
+                found.append(f"{name} has rows of version {standing.version}")
+            held = self._held_count(name)
+            if held:
+                first = self._held(name)[0]
+                found.append(
+                    f"{name} stands still for {held} streams, first for {first.stream}"
+                    f" at sequence {first.sequence}: {first.error}"
+                )
+        return tuple(found)
+
+    def _held_count(self, name: str) -> int:
+        rows = self._services.ledger.reader.select(_COUNT_HELD, (name,))
+        count: int = rows[0][0]
+        return count
+
+    def _held(self, name: str) -> tuple[HeldStream, ...]:
+        """Return some of the streams that a read model stands still for."""
+        rows = self._services.ledger.reader.select(_SELECT_HELD, (name, _SHOWN))
+        return tuple(held_stream(name, stream, _decode_failure(doc)) for stream, doc in rows)
+
+    def _recorded_outcome(self, name: str) -> ProjectionOutcome | None:
+        """Return how the last work ended, as the ledger tells."""
+        try:
+            state = self._services.ledger.state(OPS_STREAM)
+        except StreamHeldError:
+            return None
+        fact = state.worked.get(name) if isinstance(state, OpsState) else None
+        return recorded_outcome(fact) if fact is not None else None
 
     # What an operator may do.
 
@@ -210,7 +231,8 @@ class Projections:
             raise ValidationError(f"projection.sequence must be from 1 to {head}: {sequence}")
         command = SkipEvent(projection=name, sequence=sequence, reason=reason)
         await self._services.committer.submit(command, context)
-        if self._standing(name).state == "detached" and name not in self._jobs:
+        stands_still = self._standing(name).state == "detached" or self._held_count(name)
+        if stands_still and name not in self._jobs:
             await self.start(name, "catch_up", context)
 
     async def resume(self) -> None:
@@ -218,6 +240,8 @@ class Projections:
         context = self._services.context(SCHEDULER_ACTOR, _ORIGIN)
         for name, projector in self._projectors.items():
             work = _unfinished(self._standing(name), projector)
+            if work is None and self._held_count(name):
+                work = "catch_up"
             if work is not None:
                 await self.start(name, work, context)
 
@@ -248,7 +272,7 @@ class Projections:
         try:
             line = await self._run(name, job)
             if job.work != "discard":
-                self._last[name] = _outcome(job.work, line)
+                self._last[name] = outcome(job.work, line)
             await self._record(name, job, line, context)
         finally:
             del self._jobs[name]
@@ -311,6 +335,13 @@ class Projections:
                 )
             case "catch_up", "done" if result:
                 fact = ProjectionCaughtUp(projection=name, position=result.position)
+            case "check", end:
+                fact = ProjectionCompared(
+                    projection=name,
+                    position=line.checked_at,
+                    differing_rows=sum(map(differing, line.differences)),
+                    error="" if end == "done" else line.text or str(end),
+                )
             case "roll_back", "done" if result:
                 fact = ProjectionRolledBack(
                     projection=name, version=result.version, position=result.position
@@ -351,33 +382,3 @@ def _state_of(standing: Standing, job: Job | None) -> ProjectionState:
     if job is not None and job.work == "catch_up":
         return "catching_up"
     return standing.state
-
-
-def _failure(name: str, failure: Failure | None) -> ProjectionFailure | None:
-    if failure is None:
-        return None
-    advice = f"taskledger projections rebuild {name}"
-    if failure.sequence:
-        advice = (
-            "install a release that can take the event and start it, or pass over the event:"
-            f" taskledger projections skip {name} --sequence {failure.sequence} --reason WHY"
-        )
-    return ProjectionFailure(
-        sequence=failure.sequence,
-        event_type=failure.type,
-        error=failure.error,
-        since=date_time(failure.since),
-        advice=advice,
-    )
-
-
-def _outcome(work: Work, line: Line) -> ProjectionOutcome:
-    result: Any = line.result
-    return ProjectionOutcome(
-        work=work,
-        end=line.end or "failed",
-        text=line.text,
-        digest=result.digest if result else "",
-        checked_at=line.checked_at,
-        differences=line.differences if work == "check" and line.end == "done" else None,
-    )

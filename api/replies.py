@@ -255,10 +255,14 @@ class ListWorkspacesResponse(Struct, frozen=True):
 
 
 class Health(Struct, frozen=True):
-    """Whether the server can do its work; `reasons` says why not."""
+    """Whether the server can do its work; `reasons` says why not.
+
+    `notices` tells of read models that stand still, which keeps nobody from working.
+    """
 
     status: str
     reasons: tuple[str, ...] = ()
+    notices: tuple[str, ...] = ()
 
 
 class TriageResponse(Struct, frozen=True):

@@ -36,7 +36,7 @@ from projections.queries.claims import claimable_runs, waiting_runs
 from projections.queries.scheduler import scheduler_status
 from projections.rows import Projector, Store
 from projections.wire import SchedulerStatus
-from replay.batch import ProjectorError
+from replay.batch import ProjectorError, separable
 from replay.committer import Commit, Committer
 from replay.errors import StoreUnavailableError, described
 from replay.feed import FEED_TABLE, Hub
@@ -275,11 +275,13 @@ class Services:
 
     def _note_detached(self, error: ProjectorError) -> None:
         """Put on record that a read model was left behind; without a loop its status says it."""
+        held = separable(self.projections.projector(error.name))
         fact = ProjectionDetached(
             projection=error.name,
             failed_sequence=error.recorded.sequence,
             failed_type=error.recorded.type,
             error=described(error.error),
+            held_stream=error.recorded.originator_id if held else "",
         )
         try:
             loop = asyncio.get_running_loop()

@@ -14,6 +14,7 @@ from domain.bridge_events import (
 from domain.fact import Fact
 from domain.projection_events import (
     ProjectionCaughtUp,
+    ProjectionCompared,
     ProjectionDetached,
     ProjectionEventSkipped,
     ProjectionRebuildCanceled,
@@ -101,6 +102,7 @@ __all__ = [
     "NotificationPassedOver",
     "NotificationSuppressed",
     "ProjectionCaughtUp",
+    "ProjectionCompared",
     "ProjectionDetached",
     "ProjectionEventSkipped",
     "ProjectionRebuildCanceled",
@@ -245,6 +247,7 @@ FACTS: tuple[type[Fact], ...] = (
     ProjectionRebuildFailed,
     ProjectionRebuildCanceled,
     ProjectionRolledBack,
+    ProjectionCompared,
     ProjectionEventSkipped,
 )
 

@@ -7,13 +7,17 @@ from domain.fact import Fact
 
 
 class ProjectionDetached(Fact, frozen=True, kw_only=True):
-    """A read model could not take an event and stands still since (added stream)."""
+    """A read model could not take an event and stands still since (added stream).
+
+    With `held_stream` it does so for that stream alone.
+    """
 
     TYPE = "ops.projection_detached"
     projection: str
     failed_sequence: int
     failed_type: str = ""
     error: str = ""
+    held_stream: str = ""
 
 
 class ProjectionCaughtUp(Fact, frozen=True, kw_only=True):
@@ -57,6 +61,19 @@ class ProjectionRebuildCanceled(Fact, frozen=True, kw_only=True):
 
     TYPE = "ops.projection_rebuild_canceled"
     projection: str
+
+
+class ProjectionCompared(Fact, frozen=True, kw_only=True):
+    """Somebody had a read model compared with its rebuild (added stream).
+
+    `differing_rows` is how many rows a rebuild would change.
+    """
+
+    TYPE = "ops.projection_compared"
+    projection: str
+    position: int = 0
+    differing_rows: int = 0
+    error: str = ""
 
 
 class ProjectionRolledBack(Fact, frozen=True, kw_only=True):

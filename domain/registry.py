@@ -1,5 +1,7 @@
 """The small aggregates with their folds: scheduler, sessions, workspaces and access tokens."""
 
+from typing import Final
+
 from msgspec import Struct
 from msgspec.structs import replace
 
@@ -69,12 +71,24 @@ class TokenState(Struct, frozen=True, kw_only=True, omit_defaults=True):
 class OpsState(Struct, frozen=True, kw_only=True):
     """What operators did that later commands depend on.
 
-    `skipped` names, by read model, the sequences that it passes over.
+    `skipped` names, by read model, the sequences that it passes over; `worked` what the last work
+    on it came to.
     """
 
     tokens: dict[str, TokenState] = {}
     skipped: dict[str, tuple[int, ...]] = {}
+    worked: dict[str, e.Fact] = {}
     version: int = 0
+
+
+_WORK: Final = (
+    e.ProjectionCaughtUp,
+    e.ProjectionCompared,
+    e.ProjectionRebuildFinished,
+    e.ProjectionRebuildFailed,
+    e.ProjectionRebuildCanceled,
+    e.ProjectionRolledBack,
+)
 
 
 def evolve_scheduler(state: SchedulerState | None, recorded: Recorded) -> SchedulerState:
@@ -139,6 +153,9 @@ def evolve_ops(state: OpsState | None, recorded: Recorded) -> OpsState:
     fact = recorded.fact
     tokens = dict(state.tokens) if state else {}
     skipped = state.skipped if state else {}
+    worked = state.worked if state else {}
+    if isinstance(fact, _WORK):
+        worked = {**worked, fact.projection: fact}
     if isinstance(fact, e.ProjectionEventSkipped):
         known = skipped.get(fact.projection, ())
         skipped = {**skipped, fact.projection: (*known, fact.skipped_sequence)}
@@ -154,4 +171,6 @@ def evolve_ops(state: OpsState | None, recorded: Recorded) -> OpsState:
         )
     if isinstance(fact, e.TokenRevoked) and fact.token_id in tokens:
         tokens[fact.token_id] = replace(tokens[fact.token_id], revoked_at=recorded.occurred_at)
-    return OpsState(tokens=tokens, skipped=skipped, version=recorded.originator_version)
+    return OpsState(
+        tokens=tokens, skipped=skipped, worked=worked, version=recorded.originator_version
+    )

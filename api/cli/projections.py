@@ -35,6 +35,7 @@ COLUMNS: tuple[output.Column, ...] = (
     ("VERSION", ("version",)),
     ("POSITION", ("position",)),
     ("HEAD", ("head",)),
+    ("HELD", ("held_count",)),
     ("STOPPED BY", ("failure", "error")),
     ("REBUILD STOPPED BY", ("rebuild_failure", "error")),
 )
@@ -50,6 +51,7 @@ FACTS: tuple[output.Column, ...] = (
     ("error", ("failure", "error")),
     ("since", ("failure", "since")),
     ("what to do", ("failure", "advice")),
+    ("streams held back", ("held_count",)),
     ("rebuild stopped at", ("rebuild_failure", "sequence")),
     ("rebuild error", ("rebuild_failure", "error")),
     ("what to do about it", ("rebuild_failure", "advice")),
@@ -343,3 +345,6 @@ def show(found: JsonValue, as_json: bool) -> None:
         output.json_document(found)
     else:
         output.facts(found, FACTS)
+        for each in at(found, "held") or ():
+            click.echo(f"{each['stream']}  {each['sequence']}  {each['error']}  {each['since']}")
+            click.echo(f"  {each['advice']}")

@@ -67,7 +67,7 @@ async def readyz(call: Call) -> Answer:
     found = obstacles(call.services)
     if found:
         return Answer(503, msgspec.json.encode(Health("unavailable", found)))
-    return call.reply(Health("ok"))
+    return call.reply(Health("ok", notices=call.services.projections.notices()))
 
 
 async def openapi(call: Call) -> Answer:

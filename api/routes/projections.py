@@ -12,7 +12,7 @@ from api.bodies import Text
 from api.call import Call
 from api.operations import EVENTS, Operation
 from api.parsing import Body, SignedInt64
-from api.projections import ProjectionStatus
+from api.projection_status import ProjectionStatus
 from api.routes.common import operation
 from api.sse import HEADERS
 
