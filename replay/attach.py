@@ -62,9 +62,11 @@ class Slices:
         suffix: str = "",
         held: Mapping[str, Failure] | None = None,
         clock: Clock | None = None,
+        skipped: Collection[int] | None = None,
     ) -> None:
         """Write the live tables, or copies of them whose names have a suffix.
 
+        Events in `skipped` give no rows; unless it is given the ledger says which those are.
         Nothing is written about streams that are `held`; with a clock, streams are held back
         whose events cannot be applied, where the read model allows it.
         """
@@ -72,7 +74,7 @@ class Slices:
         self.fold = Fold(
             ledger.mapper.decode,
             projector,
-            skipped=skipped_by(ledger, projector.name),
+            skipped=skipped_by(ledger, projector.name) if skipped is None else skipped,
             held={stream: each.sequence for stream, each in (held or {}).items()},
         )
         self._name = projector.name

@@ -54,7 +54,7 @@ class StoreOpenError(ReplayError):
 
 
 class StoreInUseError(ReplayError):
-    """Another server holds the store; `pid` and `url` tell which one, as far as it said."""
+    """Another process holds the store; `pid` and `url` tell which, 0 and empty if unknown."""
 
     def __init__(self, path: str, pid: int, url: str) -> None:
         """Keep who holds the store at `path`."""
@@ -62,7 +62,8 @@ class StoreInUseError(ReplayError):
         self.pid = pid
         self.url = url
         where = f" at {url}" if url else ""
-        super().__init__(f"{path} is in use by the server with process id {pid}{where}")
+        who = f"the server with process id {pid}" if pid else "another process"
+        super().__init__(f"{path} is in use by {who}{where}")
 
 
 def _result_code(error: BaseException | None) -> int:

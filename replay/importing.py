@@ -1,22 +1,15 @@
 """Lines of an export into a store, in chunks of whole commands that commit with their rows."""
 
 from collections.abc import Callable, Iterable, Iterator
-from typing import Final
 
 from domain.recorded import Recorded
-from replay.attach import Slices, skipped_by
+from replay.appending import Appender, AppendError, whole_commands
 from replay.batch import Projector
 from replay.errors import ReplayError
 from replay.export import PAGE, LineError, event_of
-from replay.fold import FoldError
 from replay.ledger import Ledger
-from replay.past import Several
-from replay.read_models import standings
-from replay.statements import insert_rows, track
-from replay.store import Connection
 
 Numbered = tuple[int, Recorded]
-_VERSION: Final = "SELECT max(originator_version) FROM stored_events WHERE originator_id = ?"
 
 
 class ImportRefusedError(ReplayError):
@@ -50,28 +43,13 @@ def read_events(lines: Iterable[bytes]) -> Iterator[Numbered]:
         yield number, recorded
 
 
-def _chunks(events: Iterable[Numbered]) -> Iterator[list[Numbered]]:
-    """Yield what is to be committed together: whole commands, and about a page of events."""
-    chunk: list[Numbered] = []
-    for numbered in events:
-        if len(chunk) >= PAGE and numbered[1].command_id != chunk[-1][1].command_id:
-            yield chunk
-            chunk = []
-        chunk.append(numbered)
-    if chunk:
-        yield chunk
-
-
 class Importer:
     """Appends events to a store that nobody serves, keeping sequences, versions and ids."""
 
     def __init__(self, ledger: Ledger, projectors: Iterable[Projector]) -> None:
-        """Keep those of the read models in step that are live; their tables have to be there."""
+        """Keep the read models in step; their tables have to be there."""
         self._ledger = ledger
-        known = standings(ledger.writer.connection)
-        self._live = [each for each in projectors if known[each.name].state == "live"]
-        skipped = {each.name: skipped_by(ledger, each.name) for each in self._live}
-        self._slices = Slices(ledger, Several(self._live, skipped))
+        self._appender = Appender(ledger, projectors)
         self.imported = 0
         self.present = 0
 
@@ -81,7 +59,7 @@ class Importer:
         Lines whose events are in the store are compared with it, so that an import which was
         stopped goes on by being started again. Raises ImportRefusedError.
         """
-        for chunk in _chunks(read_events(lines)):
+        for chunk in whole_commands(read_events(lines), PAGE, lambda each: each[1].command_id):
             fresh = self._fresh(chunk)
             if fresh:
                 self._append(fresh)
@@ -102,40 +80,13 @@ class Importer:
         return [each for each in chunk if each[1].sequence not in stored]
 
     def _append(self, chunk: list[Numbered]) -> None:
-        ledger, writer = self._ledger, self._ledger.writer
-        last = chunk[-1][1]
-        connection = writer.begin()
+        encode = self._ledger.mapper.encode
+        rows = [
+            (e.sequence, e.originator_id, e.originator_version, e.type, encode(e)) for _, e in chunk
+        ]
         try:
-            self._check_versions(chunk)
-            rows = [
-                (e.sequence, e.originator_id, e.originator_version, e.type, ledger.mapper.encode(e))
-                for _, e in chunk
-            ]
-            insert_rows(connection, rows)
-            self._project(connection, chunk[0][1].sequence - 1, last.sequence)
-            names = [each.name for each in self._live]
-            track(connection, names, last.sequence)
-            writer.commit()
-        except FoldError as error:
+            self._appender.append(rows)
+        except AppendError as error:
             number = chunk[error.sequence - chunk[0][1].sequence][0]
-            raise ImportRefusedError(number, f"it cannot be applied: {error}") from error
-        finally:
-            writer.rollback()
-        ledger.refresh()
+            raise ImportRefusedError(number, str(error)) from error
         self.imported += len(chunk)
-
-    def _project(self, connection: Connection, after: int, upto: int) -> None:
-        while after < upto:
-            after, _ = self._slices.take(connection, after, upto)
-
-    def _check_versions(self, chunk: list[Numbered]) -> None:
-        versions: dict[str, int] = {}
-        select = self._ledger.writer.connection.execute
-        for number, recorded in chunk:
-            stream = recorded.originator_id
-            if stream not in versions:
-                versions[stream] = select(_VERSION, (stream,)).fetchone()[0] or 0
-            versions[stream] += 1
-            if recorded.originator_version != versions[stream]:
-                text = f"version {recorded.originator_version} of {stream} is not the next one"
-                raise ImportRefusedError(number, text)

@@ -4,13 +4,15 @@ Statements are written in one small dialect: `?` for parameters, the types TEXT,
 and nothing that only one database understands. A store translates them where it has to.
 """
 
+import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
-from typing import Any, Protocol, TypeAlias
+from typing import Any, Final, Protocol, TypeAlias
 
-from replay.errors import DATABASE_ERRORS, is_unavailable, unavailable
+from replay.errors import DATABASE_ERRORS, is_busy, is_unavailable, unavailable
 
 Row: TypeAlias = tuple[Any, ...]
+_BUSY_PAUSE: Final = 0.002
 
 
 class Cursor(Protocol):
@@ -153,3 +155,18 @@ class Access(Protocol):
 
     def close(self) -> None:
         """Close every session."""
+
+
+def locked(writer: Writer, seconds: float) -> Connection:
+    """Return the writing session in a transaction, the write lock taken.
+
+    Raises one of DATABASE_ERRORS, also when another process still holds the lock after `seconds`.
+    """
+    give_up = time.monotonic() + seconds
+    while True:
+        try:
+            return writer.begin()
+        except DATABASE_ERRORS as error:
+            if not is_busy(error) or time.monotonic() > give_up:
+                raise
+        time.sleep(_BUSY_PAUSE)

@@ -3,7 +3,6 @@
 import time
 from collections.abc import Sequence
 from contextlib import suppress
-from typing import Final
 
 from eventsourcing.persistence import PersistenceError
 
@@ -12,9 +11,7 @@ from replay.batch import Commit, Desk, Job, Projector, ProjectorError, separable
 from replay.errors import DATABASE_ERRORS, ReplayError, is_busy, unavailable
 from replay.ledger import Ledger
 from replay.statements import HEAD, track
-from replay.store import Connection
-
-_BUSY_PAUSE: Final = 0.005
+from replay.store import Connection, locked
 
 
 class Transaction:
@@ -32,7 +29,7 @@ class Transaction:
     def prepare(self) -> None:
         """Make missing tables and catch up; raises StoreOpenError when deciding could be wrong."""
         try:
-            connection = self._wait_for_lock()
+            connection = locked(self._writer, self.lock_timeout)
             self._ledger.refresh()
             self._attachment.prepare(connection)
             self._look_around(connection)
@@ -57,7 +54,8 @@ class Transaction:
 
         With `wait` a lock that another process holds is waited for, up to the lock timeout.
         """
-        connection = self._wait_for_lock() if wait else self._writer.begin()
+        writer = self._writer
+        connection = locked(writer, self.lock_timeout) if wait else writer.begin()
         head = connection.execute(HEAD).fetchone()[0] or 0
         if head != self._ledger.head:
             self._ledger.refresh()
@@ -79,16 +77,6 @@ class Transaction:
             self.desk.holding = []
         else:
             self.desk.attached = self._attachment.detach(error, self.desk.attached)
-
-    def _wait_for_lock(self) -> Connection:
-        deadline = time.monotonic() + self.lock_timeout
-        while True:
-            try:
-                return self._writer.begin()
-            except DATABASE_ERRORS as error:
-                if not is_busy(error) or time.monotonic() > deadline:
-                    raise
-            time.sleep(_BUSY_PAUSE)
 
     def write(self, jobs: Sequence[Job]) -> bool:
         """Decide the commands and write what they came to; return whether that is anything."""

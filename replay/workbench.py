@@ -8,14 +8,13 @@ from typing import Final
 from msgspec import Struct
 
 from replay.batch import Clock, Projector
-from replay.errors import DATABASE_ERRORS, ReplayError, StoreInUseError, is_busy
+from replay.errors import ReplayError, StoreInUseError
 from replay.ledger import Ledger
 from replay.read_models import Phase, Standing, standing_of
 from replay.statements import HEAD
-from replay.store import Connection
+from replay.store import Connection, locked
 
 _LOCK_SECONDS: Final = 30.0
-_BUSY_PAUSE: Final = 0.001
 _SLICE_SECONDS: Final = 0.004
 _SMALLEST, _LARGEST = 20, 2_000
 _ALONE_SECONDS: Final = 0.2
@@ -129,22 +128,12 @@ class Workbench:
     def writing(self) -> Iterator[Connection]:
         """Yield the connection of a transaction, which commits unless something is raised."""
         writer = self.ledger.writer
-        connection = self._locked()
+        connection = locked(writer, _LOCK_SECONDS)
         try:
             yield connection
             writer.commit()
         finally:
             writer.rollback()
-
-    def _locked(self) -> Connection:
-        give_up = time.monotonic() + _LOCK_SECONDS
-        while True:
-            try:
-                return self.ledger.writer.begin()
-            except DATABASE_ERRORS as error:
-                if not is_busy(error) or time.monotonic() > give_up:
-                    raise
-            time.sleep(_BUSY_PAUSE)
 
     # Progress.
 

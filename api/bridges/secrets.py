@@ -18,6 +18,7 @@ PREFIX: Final = "whsec_"
 _SECRET: Final = re.compile(r"whsec_([A-Za-z0-9+/]+={0,2})")
 _NEW_BYTES: Final = 32
 _SIZES: Final = range(24, 65)
+_TABLE: Final = "bridge_secrets"
 _CREATE: Final = (
     "CREATE TABLE IF NOT EXISTS bridge_secrets (secret_id TEXT PRIMARY KEY NOT NULL,"
     " sealed BLOB NOT NULL)"
@@ -41,6 +42,14 @@ def key_of(secret: str) -> bytes:
         message = f"bridge.secret must be whsec_ and {least} to {most} bytes in base64"
         raise ValidationError(message)
     return key
+
+
+def kept_in(ledger: Ledger) -> int:
+    """Return how many secrets a store keeps, which no export or copy carries."""
+    statement = "SELECT 1 FROM sqlite_master WHERE type='table' AND name=?"
+    if not ledger.reader.select(statement, (_TABLE,)):
+        return 0
+    return int(ledger.reader.select(f"SELECT count(*) FROM {_TABLE}")[0][0])
 
 
 class Secrets:

@@ -16,8 +16,8 @@ from api.cli import output
 from api.cli.failures import REFUSED, USAGE, Failure
 from api.cli.options import json_option, option
 from api.cli.progress import progress
+from api.cli.stores import settings_of
 from api.cli.token import store_option
-from api.settings import Settings, SettingsError, check
 
 if TYPE_CHECKING:
     from replay.history import FieldChange, Step
@@ -26,25 +26,15 @@ if TYPE_CHECKING:
 _SHOWN = 200
 
 
-def path_of(store: str) -> str:
-    """Return the path of the file that a store names; raises Failure."""
-    try:
-        return check(Settings(store=store), lambda field: f"--{field}").sqlite_path
-    except SettingsError as error:
-        raise Failure(str(error), USAGE) from error
-
-
 @contextmanager
-def ledger_of(store: str) -> Iterator["Ledger"]:
+def ledger_of(store: str, name: str = "--store") -> Iterator["Ledger"]:
     """Yield the ledger in an existing store; raises Failure when it cannot be read."""
-    import sqlite3
-
-    from replay.errors import ReplayError
+    from replay.errors import DATABASE_ERRORS, ReplayError
     from replay.fold import FoldError
     from replay.ledger import Ledger
     from replay.places import environment_of
 
-    path = path_of(store)
+    path = settings_of(store, name).sqlite_path
     if path and not Path(path).is_file():
         raise Failure(f"there is no store at {path}", USAGE)
     try:
@@ -55,7 +45,7 @@ def ledger_of(store: str) -> Iterator["Ledger"]:
             ledger.close()
     except FoldError as error:
         raise Failure(str(error), REFUSED) from error
-    except (ReplayError, sqlite3.Error, OSError) as error:
+    except (ReplayError, *DATABASE_ERRORS, OSError) as error:
         raise Failure(str(error), USAGE) from error
 
 

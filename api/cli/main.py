@@ -27,6 +27,7 @@ COMMANDS = {
     "export": "api.cli.transfer:export",
     "import": "api.cli.transfer:import_",
     "migrate": "api.cli.move:migrate",
+    "copy": "api.cli.move:copy",
     "projections": "api.cli.projections:projections",
 }
 """Each subcommand is loaded when it is used, so that none pays for the others."""

@@ -1,13 +1,21 @@
 """`taskledger migrate` and `copy`: a store's tables, and a ledger from one store to another."""
 
+from typing import TYPE_CHECKING
+
 import click
 import msgspec
 
 from api.cli import output
-from api.cli.failures import USAGE, Failure
-from api.cli.options import json_option
-from api.cli.stores import settings_of
+from api.cli.audit import ledger_of
+from api.cli.failures import REFUSED, USAGE, Failure
+from api.cli.options import json_option, option
+from api.cli.progress import Told, progress
+from api.cli.stores import Opened, held_alone, settings_of
 from api.cli.token import store_option
+
+if TYPE_CHECKING:
+    from replay.copying import Copied
+    from replay.ledger import Ledger
 
 
 @click.command()
@@ -40,3 +48,74 @@ def migrate(*, store: str, as_json: bool) -> None:
     else:
         before = f"instead of {done.before}" if done.before else "made"
         click.echo(f"schema version {done.version}, {before}")
+
+
+@click.command()
+@option("--from", "source", required=True, help="The store to copy; a server may be running.")
+@option("--to", "target", required=True, help="Where to; made if need be, served by nobody.")
+@json_option
+def copy(*, source: str, target: str, as_json: bool) -> None:
+    """Copy a ledger into another store, be it a file or a database, and verify the copy.
+
+    Events keep their order, sequences, versions, ids, times and bytes; read models are folded anew.
+    They are committed about a thousand at a time, never a part of a command. A copy that was
+    stopped goes on when it is started again, and one whose source went on brings over the rest. A
+    target that is not the beginning of its source is refused. Whatever else writes to the target
+    meanwhile stops the copy.
+
+    Secrets of bridges, and the key that seals them, stay where they are. A password in an argument
+    is seen by everybody on the machine: name such a store by the environment variable.
+
+    \b
+    taskledger copy --from sqlite:ledger.db --to postgresql://ledger@db/ledger
+
+    \b
+    Exit codes:
+      0    copied, and equal
+      1    the stores differ: the first difference is printed
+      2    wrong usage, or a store cannot be used
+    """
+    from replay.copying import CopyRefusedError
+
+    settings = settings_of(target, "--to")
+    with ledger_of(source, "--from") as ledger, held_alone(settings) as opened, progress() as told:
+        try:
+            done, secrets = _copied(ledger, opened, told)
+        except CopyRefusedError as error:
+            raise Failure(str(error), REFUSED) from error
+    if as_json:
+        output.json_document({**msgspec.to_builtins(done), "secrets_left_behind": secrets})
+    else:
+        _print(done, secrets)
+    if done.finding or done.unequal:
+        raise click.exceptions.Exit(REFUSED)
+
+
+def _copied(source: "Ledger", opened: Opened, told: Told) -> "tuple[Copied, int]":
+    from api.bridges.secrets import kept_in
+    from replay.copying import copy as copy_store
+
+    with opened() as services:
+        target = services.ledger
+        if source.access.place == target.access.place:
+            raise Failure("--from and --to name the same store", USAGE)
+        return copy_store(source, target, services.projectors, told), kept_in(source)
+
+
+def _print(done: "Copied", secrets: int) -> None:
+    click.echo(f"{done.copied} events copied, {done.present} were there already")
+    if done.finding:
+        click.echo(f"the target is not in order: {done.finding.text}")
+        return
+    click.echo(f"verified up to sequence {done.head}, both logs have the digest {done.digest}")
+    if done.equal:
+        click.echo(f"the same rows in both: {', '.join(done.equal)}")
+    if done.unequal:
+        click.echo(f"wrong in the source, right in the target: {', '.join(done.unequal)}")
+    if done.source_head > done.head:
+        click.echo(f"the source has gone on to sequence {done.source_head}: copy again")
+    if secrets:
+        click.echo(
+            f"secrets of bridges stay behind ({secrets}): with the target served,"
+            " taskledger bridge rotate makes new ones"
+        )

@@ -17,6 +17,7 @@ from api.cli import output
 from api.cli.failures import INTERRUPTED, REFUSED, USAGE, Failure, failure_of
 from api.cli.options import json_option, option
 from api.cli.remote import api_path
+from api.cli.stores import settings_of
 from api.cli.token import services_of, store_option
 from api.client.documents import JsonObject, JsonValue, at, text_at
 from api.client.errors import ClientError
@@ -124,10 +125,10 @@ class Stored:
 @asynccontextmanager
 async def site_of(server: str, token: str, store: str) -> AsyncIterator[Site]:
     """Yield the server that was named or holds the store, else the store itself."""
-    from api.cli.audit import path_of
     from replay.lock import live_server
 
-    holder = None if server else live_server(path_of(store))
+    path = settings_of(store).sqlite_path
+    holder = live_server(path) if path and not server else None
     if holder is not None and not holder.url:
         raise Failure(f"the server with process id {holder.pid} does not listen yet", REFUSED)
     url = server or (holder.url if holder else "")

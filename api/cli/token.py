@@ -11,8 +11,9 @@ import msgspec
 from api.cli import output
 from api.cli.failures import REFUSED, USAGE, Failure
 from api.cli.options import json_option, option
+from api.cli.stores import settings_of
 from api.client.documents import JsonObject, JsonValue
-from api.settings import Settings, SettingsError, check
+from api.settings import Settings, SettingsError
 
 if TYPE_CHECKING:
     from api.services import Services
@@ -45,11 +46,11 @@ def services_of(store: str, *, make: bool = False) -> Iterator["Services"]:
     from api.services import build
     from domain.errors import DomainError
     from replay.connections import prepare_path
-    from replay.errors import ReplayError
+    from replay.errors import DATABASE_ERRORS, ReplayError
 
+    settings = settings_of(store)
+    path = settings.sqlite_path
     try:
-        settings = check(Settings(store=store), lambda field: f"--{field}")
-        path = settings.sqlite_path
         if path and not (make or Path(path).exists()):
             raise Failure(f"there is no store at {path}")
         if path:
@@ -61,7 +62,7 @@ def services_of(store: str, *, make: bool = False) -> Iterator["Services"]:
             services.close()
     except DomainError as error:
         raise Failure(error.text, REFUSED) from error
-    except (SettingsError, ReplayError, OSError) as error:
+    except (SettingsError, ReplayError, *DATABASE_ERRORS, OSError) as error:
         raise Failure(str(error), USAGE) from error
 
 

@@ -5,22 +5,22 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
 import click
 
 from api.cli import output
-from api.cli.audit import ledger_of, path_of
+from api.cli.audit import ledger_of
 from api.cli.failures import REFUSED, USAGE, Failure
 from api.cli.options import json_option, option
 from api.cli.progress import Told, progress
+from api.cli.stores import held_alone, settings_of
 from api.cli.token import store_option
-from api.settings import Settings
 
 if TYPE_CHECKING:
-    from replay.lock import StoreLock
+    from api.services import Services
 
 _BACK = 1 << 20
 
@@ -97,41 +97,29 @@ def import_(*, file: str, store: str, as_json: bool) -> None:
 
     FILE, or standard input when it is -, is checked as a whole before anything is written. Events
     are then committed about a thousand at a time, never a part of a command. An import that was
-    stopped goes on when it is started again. No server may be running.
+    stopped goes on when it is started again. No server may be running: one on the same host or
+    database is noticed.
 
     Exit codes: 0 done, 1 a line is refused (its number is printed), 2 wrong usage or environment.
     """
-    from replay.errors import ReplayError, StoreInUseError
     from replay.importing import ImportRefusedError
-    from replay.lock import StoreLock
 
-    Path(path_of(store)).parent.mkdir(parents=True, exist_ok=True)
-    try:
-        with (
-            progress() as told,
-            _released(StoreLock(path_of(store))),
-            _lines_of(file) as lines,
-        ):
+    with (
+        progress() as told,
+        held_alone(settings_of(store)) as opened,
+        _lines_of(file) as lines,
+    ):
+        try:
             _check(lines, told)
             lines.seek(0)
-            done = _import(store, lines, told)
-    except ImportRefusedError as error:
-        raise Failure(f"{file}: {error}", REFUSED) from error
-    except (StoreInUseError, ReplayError, OSError) as error:
-        raise Failure(str(error), USAGE) from error
+            with opened() as services:
+                done = _import(services, lines, told)
+        except ImportRefusedError as error:
+            raise Failure(f"{file}: {error}", REFUSED) from error
     if as_json:
         output.json_document(done)
     else:
         click.echo(f"{done['imported']} events imported, {done['present']} were there already")
-
-
-@contextmanager
-def _released(lock: "StoreLock") -> Iterator[None]:
-    """Release a lock at the end."""
-    try:
-        yield
-    finally:
-        lock.release()
 
 
 @contextmanager
@@ -156,12 +144,10 @@ def _check(lines: IO[bytes], told: Told) -> None:
             told("checked", lines.tell(), size)
 
 
-def _import(store: str, lines: IO[bytes], told: Told) -> dict[str, int]:
-    from api.services import build
+def _import(services: "Services", lines: IO[bytes], told: Told) -> dict[str, int]:
     from replay.importing import Importer
 
-    with closing(build(Settings(store=store))) as services:
-        importer = Importer(services.ledger, services.projectors)
-        importer.take(lines, lambda last: told("imported", last, 0))
-        head = services.ledger.head
+    importer = Importer(services.ledger, services.projectors)
+    importer.take(lines, lambda last: told("imported", last, 0))
+    head = services.ledger.head
     return {"imported": importer.imported, "present": importer.present, "head": head}
