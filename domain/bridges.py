@@ -38,7 +38,11 @@ from domain.world import Plan
 URL_BYTES: Final = 2_048
 _SCHEMES: Final = frozenset({"http", "https"})
 _TOKEN: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_:-]{0,127}", re.ASCII)
-_SECRET_NAME: Final = re.compile(r"token|secret|passw|signature|credential|(^|_|-)(key|sig|auth)$")
+_SECRET_NAME: Final = re.compile(
+    r"token|secret|passw|signature|credential|authorization|(api|access|private)key"
+    r"|(^|_|-)(key|sig|auth|pwd)$"
+)
+_SECRET: Final = "whsec_"
 _MODES: Final[Mapping[str, DeliveryMode]] = {
     "direct": "direct-send",
     "direct_send": "direct-send",
@@ -71,7 +75,7 @@ def put_bridge(command: PutBridge, plan: Plan) -> Reply:
         url=url,
         scope=scope,
         workspace_id=workspace_id,
-        name=fields.identifier(name, "bridge.name"),
+        name=_name(name),
         enabled=enabled,
         secret_id=command.secret_id or (known.secret_id if known else ""),
     )
@@ -122,10 +126,19 @@ def _url(value: str | None) -> str:
         raise ValidationError("bridge.url must not contain a user name or password")
     if "#" in url:
         raise ValidationError("bridge.url must not contain a fragment")
-    for name, _ in parse_qsl(parts.query, keep_blank_values=True):
+    if _SECRET in url:
+        raise ValidationError("bridge.url must not contain a secret")
+    for name, _ in parse_qsl(parts.query.replace(";", "&"), keep_blank_values=True):
         if _SECRET_NAME.search(name.lower()):
             raise ValidationError(f'bridge.url must not contain a secret: parameter "{name}"')
     return url
+
+
+def _name(value: str | None) -> str:
+    name = fields.identifier(value, "bridge.name")
+    if _SECRET in name:
+        raise ValidationError("bridge.name must not contain a secret")
+    return name
 
 
 def remove_bridge(command: RemoveBridge, plan: Plan) -> Reply:

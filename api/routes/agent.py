@@ -2,6 +2,9 @@
 
 from typing import Any, Final
 
+import msgspec
+from msgspec import Struct
+
 from api import bodies as b
 from api import replies
 from api.answers import Answer
@@ -19,6 +22,14 @@ from replay.committer import Outcome
 
 _STATUSES: Final = (403, *WRITE)
 _ITEM: Final = BodyReader(b.ReportItem, "report item", required=True)
+
+
+class _Name(Struct, frozen=True):
+    run_id: str = ""
+    action: str = ""
+
+
+_decode_name: Final = msgspec.json.Decoder(_Name).decode
 
 
 def _lease_reply(call: Call, outcome: Outcome) -> Answer:
@@ -103,12 +114,21 @@ async def report(call: Call) -> Answer:
 
 def _read_item(sent: Json, session_id: str) -> tuple[b.ReportItem, c.LeaseCommand | DomainError]:
     """Return one report with its command, or with why it is refused already."""
-    item = b.ReportItem()
+    item = None
     try:
         item = _ITEM.read(bytes(sent))
         return item, _command(item, session_id)
     except ValidationError as refusal:
-        return item, refusal
+        return item or _named(bytes(sent)), refusal
+
+
+def _named(sent: bytes) -> b.ReportItem:
+    """Return what an unreadable report still says about what it was meant for."""
+    try:
+        named = _decode_name(sent)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return b.ReportItem()
+    return b.ReportItem(run_id=named.run_id, action=named.action)
 
 
 def _result(item: b.ReportItem, found: Outcome | DomainError) -> replies.ReportResult:

@@ -133,6 +133,11 @@ def test_a_repeated_report_gets_the_first_answer(agent: Client) -> None:
         ({"run_id": "RUN"}, 422, "report.action is required"),
         ({"run_id": "RUN", "action": "pause"}, 422, "report.action must be "),
         ({"run_id": 7, "action": "complete"}, 422, "decode report item request: Expected `str"),
+        (
+            {"run_id": "RUN", "action": "heartbeat", "lease_seconds": "x"},
+            422,
+            "decode report item request: Expected `int`, got `str` - at `$.lease_seconds`",
+        ),
         (7, 422, "httpapi: decode report item request: Expected `object`, got `int`"),
         (None, 422, "report.action is required"),
         ({"run_id": "RUN", "action": "fail"}, 422, "fail_run.error is required"),
@@ -157,6 +162,8 @@ def test_a_bad_report_is_refused_alone(agent: Client, item: Any, status: int, te
     bad, good = reported(agent, item, {"run_id": run, "action": "complete"})
     assert (bad["ok"], bad["status"]) == (False, status)
     assert text in bad["error"]["error"]
+    named = item.get("run_id") if isinstance(item, dict) else None
+    assert bad["run_id"] == (named if isinstance(named, str) else "")
     assert (good["ok"], good["lease"]["status"]) == (True, "completed")
 
 
