@@ -22,6 +22,9 @@ _UNAVAILABLE: Final = frozenset(
 )
 
 
+_OUTDATED: Final = ("no such column", "no such table")
+
+
 class ReplayError(Exception):
     """Base of the errors of this package; the text is one line."""
 
@@ -33,14 +36,21 @@ class StoreUnavailableError(ReplayError):
 class ForeignDatabaseError(Exception):
     """What a database client raised, where it is not SQLite's: `busy` when a lock was not had.
 
-    `unavailable` says that the store, and not the statement, is the reason.
+    `unavailable` says that the store, and not the statement, is the reason; `outdated` that a table
+    or column is not there.
     """
 
     def __init__(
-        self, error: BaseException | str, *, busy: bool = False, unavailable: bool = False
+        self,
+        error: BaseException | str,
+        *,
+        busy: bool = False,
+        unavailable: bool = False,
+        outdated: bool = False,
     ) -> None:
         """Keep what kind of error it was; the text is one line."""
         self.busy = busy
+        self.outdated = outdated
         self.unavailable = unavailable or busy
         super().__init__(" ".join(str(error).split()))
 
@@ -89,6 +99,13 @@ def is_unavailable(error: BaseException) -> bool:
     if isinstance(error, ForeignDatabaseError):
         return error.unavailable
     return _result_code(error) in _UNAVAILABLE
+
+
+def is_outdated(error: BaseException) -> bool:
+    """Whether rows are not of the shape asked for: a read model waits for its rebuild."""
+    if isinstance(error, ForeignDatabaseError):
+        return error.outdated
+    return isinstance(error, sqlite3.OperationalError) and str(error).startswith(_OUTDATED)
 
 
 def unavailable(error: BaseException) -> StoreUnavailableError:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, Final, Protocol, TypeAlias
 
-from replay.errors import DATABASE_ERRORS, is_busy, is_unavailable, unavailable
+from replay.errors import DATABASE_ERRORS, is_busy, is_outdated, is_unavailable, unavailable
 
 Row: TypeAlias = tuple[Any, ...]
 _BUSY_PAUSE: Final = 0.002
@@ -57,11 +57,14 @@ class SqlReader:
         self._connection = connection
 
     def select(self, statement: str, parameters: Sequence[Any] = ()) -> list[Row]:
-        """Return all rows; raises StoreUnavailableError when the store cannot be read."""
+        """Return all rows; raises StoreUnavailableError when the store cannot be read.
+
+        So it does while a read model of an older release has not been rebuilt.
+        """
         try:
             return self._connection.execute(statement, parameters).fetchall()
         except DATABASE_ERRORS as error:
-            if is_unavailable(error):
+            if is_unavailable(error) or is_outdated(error):
                 raise unavailable(error) from error
             raise
 

@@ -5,8 +5,8 @@ With a server on the store the commands ask it, else they work on the store them
 
 import asyncio
 import sys
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Iterator
+from contextlib import aclosing, asynccontextmanager, contextmanager
 from functools import wraps
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
@@ -22,6 +22,7 @@ from api.cli.token import services_of, store_option
 from api.client.documents import JsonObject, JsonValue, at, text_at
 from api.client.errors import ClientError
 from api.client.http import Connection, LedgerClient
+from api.client.stream import documents
 
 if TYPE_CHECKING:
     from api.projections import Projections
@@ -74,6 +75,9 @@ class Site(Protocol):
     async def post(self, name: str, action: str, body: JsonObject) -> JsonValue:
         """Do something to a read model."""
 
+    def changes(self, name: str) -> AsyncGenerator[JsonObject, None]:
+        """Yield how a read model stands, whenever that changes, until nothing is under way."""
+
 
 class Served:
     """The read models behind a server."""
@@ -89,6 +93,14 @@ class Served:
     async def post(self, name: str, action: str, body: JsonObject) -> JsonValue:
         """Ask the server to do something to a read model."""
         return await self._client.post(api_path("projections", name, action), body)
+
+    async def changes(self, name: str) -> AsyncGenerator[JsonObject, None]:
+        """Follow the stream of the server."""
+        async with aclosing(
+            documents(self._client, api_path("projections", name, "stream"))
+        ) as all_:
+            async for found in all_:
+                yield found
 
 
 class Stored:
@@ -120,6 +132,15 @@ class Stored:
             case _:
                 await self._projections.skip(name, body["sequence"], body["reason"], context)
         return msgspec.to_builtins({"projection": self._projections.status(name)})
+
+    async def changes(self, name: str) -> AsyncGenerator[JsonObject, None]:
+        """Look now and then; what is under way belongs to this process."""
+        found = await status_of(self, name)
+        yield found
+        while found.get("work"):
+            await asyncio.sleep(STEP_SECONDS)
+            found = await status_of(self, name)
+            yield found
 
 
 @asynccontextmanager
@@ -228,6 +249,7 @@ async def verify(*, site: Site, name: str | None, as_json: bool) -> None:
 @on_site
 async def cancel(*, site: Site, name: str, as_json: bool) -> None:
     """Give up the rebuild of a read model; the live rows stay."""
+    await status_of(site, name)
     show(at(await site.post(name, "cancel", {}), "projection"), as_json)
 
 
@@ -236,6 +258,7 @@ async def cancel(*, site: Site, name: str, as_json: bool) -> None:
 @on_site
 async def rollback(*, site: Site, name: str, as_json: bool) -> None:
     """Go back to the rows before the last rebuild, brought up to date."""
+    await status_of(site, name)
     show(at(await site.post(name, "rollback", {}), "projection"), as_json)
 
 
@@ -246,6 +269,9 @@ async def rollback(*, site: Site, name: str, as_json: bool) -> None:
 @on_site
 async def skip(*, site: Site, name: str, sequence: int, reason: str, as_json: bool) -> None:
     """Have a read model pass over an event that it cannot take."""
+    head = (await status_of(site, name))["head"]
+    if sequence > head:
+        raise Failure(f"there is no event {sequence}; the last one is {head}", USAGE)
     await site.post(name, "skip", {"sequence": sequence, "reason": reason})
     show(await finished(site, name, lambda _: None), as_json)
 
@@ -280,10 +306,12 @@ async def work_on(site: Site, names: Iterable[str], flags: JsonObject, as_json: 
 async def finished(site: Site, name: str, told: Callable[[JsonObject], None]) -> JsonObject:
     """Wait until nothing is under way on a read model and return how it stands."""
     while True:
-        found = await status_of(site, name)
-        told(found)
-        if not found.get("work"):
-            return found
+        async with aclosing(site.changes(name)) as changes:
+            async for found in changes:
+                told(found)
+                if not found.get("work"):
+                    return found
+        # A server that is shutting down ends its streams.
         await asyncio.sleep(STEP_SECONDS)
 
 
@@ -308,10 +336,10 @@ def progress_bar() -> Iterator[Callable[[JsonObject], None]]:
 
         def told(found: JsonObject) -> None:
             progress = found.get("progress")
+            bars.update(bar, description=f"{found['name']} {text_at(found, 'progress', 'phase')}")
             if progress:
                 bars.update(
                     bar,
-                    description=f"{found['name']} {progress['phase']}",
                     completed=progress["applied"],
                     total=progress["target"],
                     rate=progress["per_second"],

@@ -114,6 +114,26 @@ class EventStream:
                     yield item
 
 
+async def documents(client: LedgerClient, path: str) -> AsyncGenerator[JsonObject, None]:
+    """Yield the data of each frame of a stream that ends by itself.
+
+    Raises ApiError for a refusal and UnreachableError when the server goes away.
+    """
+    headers = {"Accept": "text/event-stream"}
+    timeout = httpx2.Timeout(CONNECT_SECONDS, read=SILENCE_SECONDS)
+    try:
+        async with client.http.stream("GET", path, headers=headers, timeout=timeout) as response:
+            if response.status_code >= FIRST_ERROR:
+                await response.aread()
+                raise refusal(response)
+            parser = FrameParser()
+            async for piece in response.aiter_bytes():
+                for frame in parser.feed(piece):
+                    yield msgspec.json.decode(frame.data)
+    except httpx2.TransportError as error:
+        raise unreachable(client.connection.server, error) from error
+
+
 def ledger_event(frame: Frame) -> tuple[int, JsonObject | None]:
     """Return sequence and timeline item of a frame; the item of a checkpoint is None.
 

@@ -42,9 +42,16 @@ PATIENT: Final = (
 )
 
 
+_OUTDATED: Final = (errors.UndefinedColumn, errors.UndefinedTable)
+
+
 def fault_of(error: psycopg.Error) -> ForeignDatabaseError:
     """Return an error of the client library as this package knows them."""
-    return ForeignDatabaseError(error, unavailable=isinstance(error, _UNAVAILABLE))
+    return ForeignDatabaseError(
+        error,
+        unavailable=isinstance(error, _UNAVAILABLE),
+        outdated=isinstance(error, _OUTDATED),
+    )
 
 
 class Session:

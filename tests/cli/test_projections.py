@@ -1,9 +1,11 @@
 """`taskledger projections`, through a running server and on a store that nobody serves."""
 
 import json
+import os
 import sqlite3
+import subprocess
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +14,7 @@ from click.testing import CliRunner, Result
 
 from api.cli.main import main
 from projections.catalog import PROJECTORS
-from tests.cli.processes import Server, running
+from tests.cli.processes import ROOT, TASKLEDGER, Server, environment, running
 from tests.support.verify import verify
 
 NAMES = [each.name for each in PROJECTORS]
@@ -78,12 +80,43 @@ def test_an_event_is_skipped_with_a_reason(store: Path) -> None:
     assert (
         documents(store, "skip", "tasks", "--sequence", "1", "--reason", "old")["state"] == "live"
     )
-    cli(store, "skip", "tasks", "--sequence", "99999", "--reason", "old", exit_code=1)
+    told = cli(store, "skip", "tasks", "--sequence", "99999", "--reason", "old", exit_code=2)
+    assert "there is no event 99999; the last one is" in told.output
     assert "there is nothing" not in cli(store, "cancel", "tasks", exit_code=1).output
 
 
 @pytest.mark.parametrize(
-    "words", [("status", "none"), ("rebuild", "none"), ("rebuild",), ("verify", "none")]
+    "words",
+    [
+        ("status", "none"),
+        ("rebuild", "none"),
+        ("rebuild",),
+        ("verify", "none"),
+        ("cancel", "none"),
+        ("rollback", "none"),
+        ("skip", "none", "--sequence", "1", "--reason", "old"),
+    ],
 )
 def test_an_unknown_name_is_wrong_usage(store: Path, words: tuple[str, ...]) -> None:
     cli(store, *words, exit_code=2)
+
+
+def test_progress_is_drawn_on_a_terminal_and_nowhere_else(store: Path) -> None:
+    ours, theirs = os.openpty()
+    command = [*TASKLEDGER, "projections", "rebuild", "tasks", "--store", f"sqlite:{store}"]
+    process = subprocess.Popen(
+        command, cwd=ROOT, env=environment(TERM="xterm"), stdout=subprocess.PIPE, stderr=theirs
+    )
+    os.close(theirs)
+    drawn = b""
+    with suppress(OSError):
+        while piece := os.read(ours, 4096):
+            drawn += piece
+    os.close(ours)
+    printed, _ = process.communicate(timeout=30)
+
+    assert process.returncode == 0
+    assert b"tasks" in drawn
+    assert b"\x1b[" in drawn
+    assert printed.startswith(b"tasks  done")
+    assert b"\x1b[" not in printed

@@ -1,6 +1,6 @@
 """A task with an event that nobody here can read is left out; the others go on."""
 
-from domain.commands import EscalateRuns, NoteProjection, PauseTask
+from domain.commands import EndReviews, EscalateRuns, NoteProjection, PauseTask, RequestReview
 from domain.errors import StreamHeldError
 from domain.events import (
     Fact,
@@ -8,13 +8,14 @@ from domain.events import (
     ProjectionCompared,
     ProjectionRebuildFinished,
 )
-from domain.instants import SECOND
+from domain.instants import SECOND, rfc3339
 from domain.recorded import OPS_STREAM
 from domain.refusals import held_back
 from domain.registry import OpsState
 from domain.world import State
+from tests.domain.test_reviews import LATER, take
 from tests.support.spec import NOW, Spec
-from tests.support.steps import child, claim_next, expire, leased, queued, task
+from tests.support.steps import child, claim_next, completed, expire, leased, queued, session, task
 from tests.support.world import World
 
 
@@ -95,6 +96,24 @@ def test_cycles_are_counted_for_the_others() -> None:
 
     (change,) = spec.changes
     assert (change.recorded.fact.run_ids, change.recorded.fact.ended) == (("r2",), ("r1",))  # type: ignore[attr-defined]
+
+
+def test_its_reviews_are_left_out() -> None:
+    due = rfc3339(LATER)
+    spec = spec_of("t1").given(
+        task("t1"),
+        *completed("t1", "r1"),
+        RequestReview(run_id="r1", deadline_at=due),
+        task("t2"),
+        *completed("t2", "r2"),
+        RequestReview(run_id="r2", deadline_at=due),
+        session("s1"),
+    )
+    hold(spec)
+    spec.when(take("s1"), checked=False)
+    assert [change.recorded.task_id for change in spec.changes] == ["t2"]
+    spec.when(EndReviews(limit=10), at=LATER, checked=False)
+    assert {change.recorded.task_id for change in spec.changes} == {"t2"}
 
 
 def test_the_last_work_on_a_read_model_is_known() -> None:

@@ -11,7 +11,7 @@ from projections.rows import Rows, Table
 from projections.schema import define
 from replay.batch import Commit, Projector, ProjectorError
 from replay.committer import Committer
-from replay.errors import StoreOpenError
+from replay.errors import StoreOpenError, StoreUnavailableError
 from replay.feed import Hub, Live, Match
 from replay.fold import FoldError
 from replay.ledger import Ledger
@@ -293,6 +293,24 @@ async def test_a_new_version_is_folded_into_new_tables_at_start(ledger: Ledger) 
     assert standing(ledger) == Standing(version=2, generation=1)
     rows = ledger.reader.select("SELECT sequence, more FROM seen")
     assert rows == [(1, "workspace.registered"), (2, "workspace.registered")]
+
+
+async def test_what_asks_for_new_columns_has_to_wait_for_the_rebuild(
+    ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    committer = committer_with(ledger, *PROJECTORS, Seen())
+    for name in ("w1", "w2"):
+        await committer.submit(register(name), context())
+    monkeypatch.setattr("replay.attach.INLINE", 1)
+    committer = committer_with(ledger, *PROJECTORS, SeenMore())
+    await committer.submit(register("w3"), context())
+
+    assert standing(ledger).state == "detached"
+    assert seen(ledger) == [1, 2]
+    with pytest.raises(StoreUnavailableError, match="no such column: more"):
+        ledger.reader.select("SELECT more FROM seen")
+    Workshop(ledger, SeenMore(), Clock()).rebuild()
+    assert len(ledger.reader.select("SELECT more FROM seen")) == 3
 
 
 async def test_a_read_model_that_is_added_begins_with_the_first_event(ledger: Ledger) -> None:
