@@ -13,6 +13,8 @@ import pytest
 
 from api.services import Services, build
 from api.settings import Settings
+from domain.commands import NoteProjection
+from domain.projection_events import ProjectionEventSkipped
 from domain.values import LOCAL_USER, Origin
 from projections.catalog import PROJECTORS
 from replay import copying
@@ -219,4 +221,20 @@ def test_rows_that_are_wrong_in_the_source_are_told_and_right_in_the_target(
 
     done = copied(story, place(tmp_path / "two", "postgresql"))
 
+    assert (done.finding, done.unequal) == (None, ("tasks",))
+
+
+def test_what_an_operator_had_passed_over_is_passed_over_in_the_target(
+    story: str, tmp_path: Path
+) -> None:
+    with served(story) as services:
+        past = services.ledger.read(0, 100)
+        last = max(each.sequence for each in past if each.originator_id == "task:a")
+        fact = ProjectionEventSkipped(projection="tasks", skipped_sequence=last, reason="poison")
+        context = services.context(LOCAL_USER, Origin("cli", "test"))
+        services.committer.execute(NoteProjection(fact=fact), context)
+
+    done = copied(story, place(tmp_path / "two", "sqlite"))
+
+    # The rows of the source were written before.
     assert (done.finding, done.unequal) == (None, ("tasks",))
