@@ -15,6 +15,7 @@ Choice = TypeVar("Choice", bound=str)
 
 _CHANNEL: Final = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}", re.ASCII)
 _NOT_IN_CAPABILITY: Final = re.compile(r"[ \t\r\n,]")
+_CLAIM_TOKEN: Final = re.compile(r"agh_claim_[A-Za-z0-9_-]")
 _CAPABILITY_BYTES: Final = 128
 _CONTROL: Final = re.compile(r"[\t\r\n]")
 _SELECTOR_BYTES: Final = 128
@@ -179,7 +180,7 @@ def capabilities(values: Sequence[str], path: str) -> tuple[str, ...]:
 def json(value: Json, path: str, limit: int, *, secret_free: bool = False) -> Json:
     """Return the JSON text in one line, absent for null; the limit counts the text as sent.
 
-    With `secret_free` a member named `claim_token` at any depth is refused.
+    With `secret_free` a claim token and a member named `claim_token` are refused at any depth.
     """
     sent = bytes(value).strip()
     if not sent or sent == b"null":
@@ -196,23 +197,31 @@ def json(value: Json, path: str, limit: int, *, secret_free: bool = False) -> Js
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         message = f"{path} must contain valid JSON: {error}"
         raise ValidationError(message) from None
-    if secret_free and _may_name_a_token(sent) and "claim_token" in _member_names(decoded):
+    if secret_free and _may_hold_a_token(sent) and any(map(_is_credential, _texts(decoded))):
         message = f"{path} must not contain raw lease credentials"
         raise ValidationError(message)
     return Json(compact)
 
 
-def _may_name_a_token(sent: bytes) -> bool:
-    """Whether a look at all member names is needed; escapes may spell the name differently."""
-    return b"\\u" in sent or b"claim_token" in sent.lower()
+def _may_hold_a_token(sent: bytes) -> bool:
+    """Whether a look at all texts is needed; escapes may spell them differently."""
+    return b"\\u" in sent or b"claim_" in sent.lower()
 
 
-def _member_names(value: object) -> Iterator[str]:
+def _is_credential(found: tuple[str, bool]) -> bool:
+    text, is_name = found
+    return (is_name and text.lower() == "claim_token") or _CLAIM_TOKEN.search(text) is not None
+
+
+def _texts(value: object) -> Iterator[tuple[str, bool]]:
+    """Return each text at any depth, and whether it is the name of a member."""
     waiting = [value]
     while waiting:
         item = waiting.pop()
         if isinstance(item, dict):
-            yield from (name.lower() for name in item)
+            yield from ((name, True) for name in item)
             waiting.extend(item.values())
         elif isinstance(item, list):
             waiting.extend(item)
+        elif isinstance(item, str):
+            yield item, False

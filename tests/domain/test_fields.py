@@ -142,7 +142,14 @@ def test_the_limit_counts_the_json_as_it_was_sent() -> None:
 
 @pytest.mark.parametrize(
     "value",
-    [b'{"claim_token":1}', b'{"a":[{"Claim_Token":{}}]}', b'[[{"claim\\u005ftoken":null}]]'],
+    [
+        b'{"claim_token":1}',
+        b'{"a":[{"Claim_Token":{}}]}',
+        b'[[{"claim\\u005ftoken":null}]]',
+        b'{"a":["see agh_claim_x1"]}',
+        b'{"agh_claim_x1":1}',
+        b'"agh\\u005fclaim_x1"',
+    ],
 )
 def test_lease_credentials_are_refused_at_any_depth(value: bytes) -> None:
     text = refusal(fields.json, Json(value), "p", 100, secret_free=True)
@@ -150,7 +157,9 @@ def test_lease_credentials_are_refused_at_any_depth(value: bytes) -> None:
     assert fields.json(Json(value), "p", 100)
 
 
-@pytest.mark.parametrize("value", [b'"claim_token"', b'{"claim_tokens":"claim_token"}', b"3"])
+@pytest.mark.parametrize(
+    "value", [b'"claim_token"', b'{"claim_tokens":"claim_token"}', b'"agh_claim_"', b"3"]
+)
 def test_the_word_alone_is_no_credential(value: bytes) -> None:
     assert bytes(fields.json(Json(value), "p", 100, secret_free=True)) == value
 
