@@ -14,6 +14,7 @@ from typing import Final
 from api.settings import Settings, child_environment
 from projections.catalog import PROJECTORS
 from tests.bench.case import Options
+from tests.bench.embedded import embedded
 from tests.bench.history import lived
 from tests.bench.measure import Goal, Pairs, Result, absolute, compared
 from tests.bench.runner import events_per_second
@@ -47,6 +48,9 @@ class _Bench:
 
     def __init__(self, options: Options) -> None:
         self._store = lived(options.tasks, options)
+        with embedded(self._store):
+            # A ledger from the cache may be of an older release.
+            pass
         self._log = options.folder / "rebuild.log"
         self.events = int(self._bare("stream").last)
 

@@ -231,7 +231,11 @@ EVENT_TABLE: dict[str, tuple[set[str], set[str]]] = {
     "inbox.triaged": ({"triaged_task_id", "action", "last_seen_activity_at"}, {"workspace_id"}),
     "ops.token_created": ({"token_id", "scopes", "token_actor"}, {"name", "workspace_id"}),
     "ops.token_revoked": ({"token_id"}, set()),
-    "ops.projection_detached": ({"projection", "failed_sequence"}, {"failed_type", "error"}),
+    "ops.projection_detached": (
+        {"projection", "failed_sequence"},
+        {"failed_type", "error", "held_stream"},
+    ),
+    "ops.projection_compared": ({"projection"}, {"position", "differing_rows", "error"}),
     "ops.projection_caught_up": ({"projection", "position"}, set()),
     "ops.projection_rebuild_started": ({"projection", "version"}, {"repair"}),
     "ops.projection_rebuild_finished": ({"projection", "version", "position"}, {"digest"}),
