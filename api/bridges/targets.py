@@ -13,6 +13,8 @@ from domain.errors import ValidationError
 
 Address = IPv4Address | IPv6Address
 _NAT64: Final = IPv6Network("64:ff9b::/96")
+# All other IPv6 addresses are local, translated, reserved or multicast (RFC 4291, 2.4).
+_GLOBAL_UNICAST: Final = IPv6Network("2000::/3")
 _PORTS: Final = {"http": 80, "https": 443}
 
 
@@ -37,6 +39,12 @@ def _inner(address: Address) -> Address:
     return address
 
 
+def _is_public(address: Address) -> bool:
+    if isinstance(address, IPv6Address) and address not in _GLOBAL_UNICAST:
+        return False
+    return address.is_global and not address.is_multicast
+
+
 class Targets:
     """Decides about addresses."""
 
@@ -48,7 +56,7 @@ class Targets:
     def permits(self, address: Address) -> bool:
         """Whether a webhook may go to an address."""
         address = _inner(address)
-        if self._private or (address.is_global and not address.is_multicast):
+        if self._private or _is_public(address):
             return True
         return self._loopback and address.is_loopback
 

@@ -75,6 +75,10 @@ def test_what_is_no_secret_is_refused_without_being_repeated(secret: str) -> Non
         ("::ffff:93.184.215.14", True),
         ("2002:7f00:1::", False),
         ("64:ff9b::a00:1", False),
+        ("64:ff9b::5db8:d70e", True),
+        ("64:ff9b:1::a00:1", False),
+        ("fec0::1", False),
+        ("::a00:1", False),
     ],
 )
 def test_only_public_addresses_are_permitted(address: str, permitted: bool) -> None:
