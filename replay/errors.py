@@ -20,9 +20,7 @@ _UNAVAILABLE: Final = frozenset(
         sqlite3.SQLITE_NOTADB,
     }
 )
-
-
-_OUTDATED: Final = ("no such column", "no such table")
+_OUTDATED: Final = "no such column"
 
 
 class ReplayError(Exception):
@@ -36,8 +34,8 @@ class StoreUnavailableError(ReplayError):
 class ForeignDatabaseError(Exception):
     """What a database client raised, where it is not SQLite's: `busy` when a lock was not had.
 
-    `unavailable` says that the store, and not the statement, is the reason; `outdated` that a table
-    or column is not there.
+    `unavailable` says that the store, and not the statement, is the reason; `outdated` that a
+    column is not there.
     """
 
     def __init__(

@@ -42,15 +42,12 @@ PATIENT: Final = (
 )
 
 
-_OUTDATED: Final = (errors.UndefinedColumn, errors.UndefinedTable)
-
-
 def fault_of(error: psycopg.Error) -> ForeignDatabaseError:
     """Return an error of the client library as this package knows them."""
     return ForeignDatabaseError(
         error,
         unavailable=isinstance(error, _UNAVAILABLE),
-        outdated=isinstance(error, _OUTDATED),
+        outdated=isinstance(error, errors.UndefinedColumn),
     )
 
 

@@ -139,8 +139,8 @@ def test_a_person_finds_the_way(client: Client) -> None:
     assert "/openapi.json" in response.text
     assert "default-src 'none'" in response.headers["content-security-policy"]
     assert client.http.head("/").status_code == 200
-    assert client.ok("GET", "/healthz") == {"status": "ok", "reasons": []}
-    assert client.ok("GET", "/readyz") == {"status": "ok", "reasons": []}
+    assert client.ok("GET", "/healthz") == {"status": "ok", "reasons": [], "notices": []}
+    assert client.ok("GET", "/readyz") == {"status": "ok", "reasons": [], "notices": []}
 
 
 def test_the_document_is_valid_and_names_every_operation_once(client: Client) -> None:
