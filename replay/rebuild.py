@@ -226,7 +226,8 @@ class Workshop(Workbench):
     def _equals_live(self, stored: Connection, head: int, found: str) -> bool:
         """Whether the live rows are the same, as far as they have to be."""
         standing = standing_of(stored, self.name)
-        if holds(stored).get(self.name):
+        whole = tables.complete(stored, self.projector.tables)
+        if not whole or holds(stored).get(self.name):
             return True
         if standing.version != self.projector.version or position_of(stored, self.name) != head:
             return True

@@ -106,6 +106,14 @@ def test_rebuilding_again_and_again_works(ledger: Ledger, other: Ledger, path: P
     assert leftovers(path) == []
 
 
+def test_a_table_that_is_missing_is_made_anew(ledger: Ledger, other: Ledger) -> None:
+    ledger.writer.connection.execute("DROP TABLE seen")
+
+    workshop(other).rebuild()
+
+    assert len(rows(ledger)) == EVENTS
+
+
 def test_another_version_is_switched_to_whatever_its_rows(ledger: Ledger, other: Ledger) -> None:
     workshop(other, SeenMore()).rebuild()
 
