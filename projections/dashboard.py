@@ -114,7 +114,7 @@ class DashboardProjector:
     """Keeps the counters and the active runs."""
 
     name = "dashboard"
-    version = 1
+    version = 2
     tables = (
         DASHBOARD_TASKS,
         DASHBOARD_RUNS,
