@@ -118,6 +118,6 @@ LOCK_FLAGS := --quiet --upgrade --universal --python-version 3.11 --generate-has
 
 .PHONY: clean
 clean: ## Remove the environments, caches and builds
-	rm -rf $(VENV) .venv-lock build dist .coverage .coverage.* .hypothesis .import_linter_cache \
+	rm -rf $(VENV) .venv-lock .clients build dist .coverage .coverage.* .hypothesis .import_linter_cache \
 	  .mypy_cache .pytest_cache .ruff_cache
 	find $(PACKAGES) tests -name __pycache__ -type d -prune -exec rm -rf {} +

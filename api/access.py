@@ -16,11 +16,21 @@ _NO_HASH: Final = f"sha256:{'0' * 64}"
 
 
 class UnauthorizedError(Exception):
-    """No usable access token came with the request."""
+    """No usable access token came with the request; `missing` when none did."""
+
+    def __init__(self, text: str, *, missing: bool) -> None:
+        """Keep whether there was none."""
+        self.missing = missing
+        super().__init__(text)
 
 
 class ForbiddenError(Exception):
-    """The access token does not allow this."""
+    """The access token does not have the `scope` that this needs."""
+
+    def __init__(self, text: str, scope: str) -> None:
+        """Keep the scope."""
+        self.scope = scope
+        super().__init__(text)
 
 
 class States(Protocol):
@@ -65,11 +75,12 @@ class Access:
         self._poll()
         found = _BEARER.fullmatch(authorization or b"")
         if found is None:
-            raise UnauthorizedError("an access token is required: Authorization: Bearer tl_…")
+            text = "an access token is required: Authorization: Bearer tl_…"
+            raise UnauthorizedError(text, missing=not authorization)
         token = self._usable.get(found[2].decode())
         expected = token.secret_hash if token else _NO_HASH
         if not hmac.compare_digest(expected, secret_hash(found[1].decode())) or token is None:
-            raise UnauthorizedError("the access token is unknown or revoked")
+            raise UnauthorizedError("the access token is unknown or revoked", missing=False)
         return token
 
 
@@ -77,4 +88,4 @@ def allow(token: TokenState, scope: TokenScope) -> None:
     """Let a token with this scope pass; raises ForbiddenError."""
     if scope not in token.scopes and "admin" not in token.scopes:
         granted = ", ".join(token.scopes)
-        raise ForbiddenError(f"the access token needs scope {scope}; it has {granted}")
+        raise ForbiddenError(f"the access token needs scope {scope}; it has {granted}", scope)

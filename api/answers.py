@@ -7,8 +7,6 @@ from typing import Any, Final, TypeAlias
 
 from msgspec import Struct
 
-from api.errors import error_body
-
 Headers: TypeAlias = tuple[tuple[bytes, bytes], ...]
 
 SECURITY: Final[Headers] = (
@@ -50,12 +48,6 @@ class Stream(Struct, frozen=True):
 
 
 NO_CONTENT: Final = Answer(204)
-TOO_LARGE: Final = Answer(413, error_body(413, "request body too large"))
-
-
-def refusal(status: int, text: str, headers: Headers = ()) -> Answer:
-    """Return a JSON refusal."""
-    return Answer(status, error_body(status, text), headers)
 
 
 async def send_answer(answer: Answer, send: Any, extra: Headers = ()) -> None:

@@ -19,19 +19,18 @@ from api.answers import (
     NO_STORE,
     RETRY,
     SECURITY,
-    TOO_LARGE,
     Answer,
     Headers,
     Stream,
-    refusal,
     send_answer,
     send_stream,
 )
 from api.call import BodyTooLargeError, Call, Prepared
+from api.dialects import Dialect, Refused
 from api.errors import error_body, phrase_of, status_of
 from api.identity import LOCAL, caller_of
 from api.openapi import document
-from api.parsing import MAX_BODY
+from api.operations import Operation
 from api.past import REWINDING, Pasts, wanted
 from api.redaction import log_failure, redact_text
 from api.routes import OPERATIONS
@@ -49,13 +48,23 @@ TOKEN_KEY: Final = "taskledger.token"
 Found = tuple[Prepared, list[str]] | None
 
 
-class RefusedError(Exception):
+class AnsweredError(Exception):
     """The request is answered at the door."""
 
     def __init__(self, answer: Answer) -> None:
         """Keep the answer."""
         self.answer = answer
         super().__init__(answer.status)
+
+
+class RefusedError(Exception):
+    """The request is refused at the door."""
+
+    def __init__(self, status: int, text: str, *headers: tuple[bytes, bytes]) -> None:
+        """Keep what to say."""
+        self.status = status
+        self.headers = headers
+        super().__init__(text)
 
 
 class Application(Starlette):
@@ -76,6 +85,8 @@ class Application(Starlette):
         self._guard = services.guard
         self._access = services.access
         self._router = Router(map(Prepared, OPERATIONS))
+        dialects = (operation.dialect for operation in OPERATIONS)
+        self._dialects = {each.prefix: each for each in dialects if each}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -97,7 +108,7 @@ class Application(Starlette):
         except ClientDisconnect:
             return
         except Exception as error:
-            answer = _refused(error, found)
+            answer = _refused(error, found, self._dialect_of(scope, found))
         if isinstance(answer, Stream):
             await _send_stream(answer, receive, send, extra)
         else:
@@ -110,16 +121,29 @@ class Application(Starlette):
             return found
         if method == "HEAD" and not path.startswith("/api/"):
             return self._router.find("GET", path)
+        dialect = self._dialect_of(scope, None)
+        if dialect is not None and dialect.trailing_slash and path.endswith("/"):
+            path = path[:-1]
+            if (found := self._router.find(method, path)) is not None:
+                return found
         if path.endswith("/") and self._router.find(method, path[:-1]) is not None:
             location = path[:-1].encode("latin-1")
             if scope["query_string"]:
                 location += b"?" + scope["query_string"]
             status = 301 if method == "GET" else 307
-            raise RefusedError(Answer(status, headers=((b"location", location),)))
+            raise AnsweredError(Answer(status, headers=((b"location", location),)))
         if method != "OPTIONS" and (allowed := self._router.methods(path)):
             allow = (b"allow", ", ".join(allowed).encode())
-            raise RefusedError(refusal(405, "method not allowed", (allow,)))
+            raise RefusedError(405, "method not allowed", allow)
         return None
+
+    def _dialect_of(self, scope: Scope, found: Found) -> Dialect | None:
+        """Return how to refuse a request, None for the task API's own way."""
+        if found is not None:
+            return found[0].operation.dialect
+        path: str = scope["path"]
+        matching = (each for prefix, each in self._dialects.items() if path.startswith(prefix))
+        return next(matching, None)
 
     def _let_in(
         self, scope: Scope, headers: Mapping[bytes, bytes], found: Found
@@ -127,12 +151,12 @@ class Application(Starlette):
         """Return the access token of the request, if any is needed; raises what refuses it."""
         origin = headers.get(b"origin")
         if origin and not self._guard.admits_origin(origin, headers, scope["scheme"]):
-            raise RefusedError(refusal(403, "origin not allowed"))
+            raise RefusedError(403, "origin not allowed")
         if scope["method"] == "OPTIONS":
-            raise RefusedError(NO_CONTENT)
+            raise AnsweredError(NO_CONTENT)
         if not self._access.required:
             if not self._guard.admits_host(headers.get(b"host")):
-                raise RefusedError(refusal(403, "host not allowed"))
+                raise RefusedError(403, "host not allowed")
             return None
         operation = found[0].operation if found else None
         if operation is not None and operation.public:
@@ -154,8 +178,8 @@ class Application(Starlette):
     ) -> Answer | Stream:
         prepared, values = found
         operation = prepared.operation
-        if int(headers.get(b"content-length", 0)) > MAX_BODY:
-            return TOO_LARGE
+        if int(headers.get(b"content-length", 0)) > operation.max_body:
+            raise BodyTooLargeError
         caller = LOCAL
         if not operation.public:
             caller = caller_of(
@@ -181,7 +205,12 @@ class Application(Starlette):
         return await operation.handle(call)
 
     async def _pass_on(self, scope: Scope, receive: Receive, send: Send, extra: Headers) -> None:
-        """Let Starlette answer, with our headers; its own error answer is kept."""
+        """Let Starlette answer, with our headers; its own error answer is kept.
+
+        Below the prefix of a dialect there is nothing but operations.
+        """
+        if self._dialect_of(scope, None):
+            raise RefusedError(404, phrase_of(404))
 
         own = (NO_STORE,) if scope["path"].startswith("/api/") else ()
 
@@ -220,26 +249,42 @@ async def _not_found(scope: Scope, receive: Receive, send: Send) -> None:
         await PlainTextResponse("404 page not found", 404)(scope, receive, send)
 
 
-def _refused(error: Exception, found: Found) -> Answer:
+def _refused(error: Exception, found: Found, dialect: Dialect | None) -> Answer:
     """Return the answer to what went wrong; the unexpected is logged and told to nobody."""
+    if isinstance(error, AnsweredError):
+        return error.answer
+    refused = _told(error, found[0].operation if found else None)
+    return dialect.refuse(refused) if dialect else _refusal(refused)
+
+
+def _told(error: Exception, operation: Operation | None) -> Refused:
     match error:
         case RefusedError():
-            return error.answer
+            status, text, headers = error.status, str(error), error.headers
         case DomainError():
-            status = status_of(error, found[0].operation.statuses if found else ())
-            return Answer(status, error_body(status, error.text, error.diagnostic))
+            status = status_of(error, operation.statuses if operation else ())
+            text, headers = error.text, ()
         case BodyTooLargeError():
-            return TOO_LARGE
+            status, text, headers = 413, "request body too large", ()
         case UnauthorizedError():
-            return refusal(401, str(error), _CHALLENGE)
+            status, text, headers = 401, str(error), _CHALLENGE
         case ForbiddenError():
-            return refusal(403, str(error))
+            status, text, headers = 403, str(error), ()
         case StoreUnavailableError():
             _LOG.error("store unavailable: %s", redact_text(str(error)))
-            return refusal(503, phrase_of(503), RETRY)
+            status, text, headers = 503, phrase_of(503), RETRY
         case _:
             log_failure(error)
-            return refusal(500, phrase_of(500))
+            status, text, headers = 500, phrase_of(500), ()
+    return Refused(status=status, text=text, headers=headers, error=error)
+
+
+def _refusal(refused: Refused) -> Answer:
+    """Return a refusal in the words of the task API."""
+    error = refused.error
+    diagnostic = error.diagnostic if isinstance(error, DomainError) else None
+    body = error_body(refused.status, refused.text, diagnostic)
+    return Answer(refused.status, body, refused.headers)
 
 
 async def _send_stream(answer: Stream, receive: Receive, send: Send, extra: Headers) -> None:

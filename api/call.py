@@ -1,6 +1,6 @@
 """One request on its way through an operation: its body, parameters, caller and context."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import msgspec
@@ -87,9 +87,17 @@ class Call:
         """Return the body; raises ValidationError, BodyTooLargeError or ClientDisconnect."""
         reader = self._prepared.body
         assert reader is not None
-        body = reader.read(await read_body(self.receive))
+        body = reader.read(await self.body())
         assert isinstance(body, kind)
         return body
+
+    async def body(self) -> bytes:
+        """Return the body as it was sent; raises BodyTooLargeError or ClientDisconnect."""
+        return await read_body(self.receive, self._prepared.operation.max_body)
+
+    def chunks(self) -> AsyncIterator[bytes]:
+        """Yield the body as it comes in; raises as `body` does."""
+        return body_chunks(self.receive, self._prepared.operation.max_body)
 
     def query(self, kind: type[Q]) -> Q:
         """Return the query parameters; raises ValidationError."""
@@ -158,6 +166,23 @@ async def read_body(receive: Any, most: int = MAX_BODY) -> bytes:
     if message["type"] == "http.disconnect":
         raise ClientDisconnect
     return b"".join(chunks)
+
+
+async def body_chunks(receive: Any, most: int) -> AsyncIterator[bytes]:
+    """Yield the body as it comes in; raises BodyTooLargeError or ClientDisconnect."""
+    size = 0
+    more = True
+    while more:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise ClientDisconnect
+        chunk: bytes = message.get("body", b"")
+        size += len(chunk)
+        if size > most:
+            raise BodyTooLargeError
+        if chunk:
+            yield chunk
+        more = message.get("more_body", False)
 
 
 def _trace_id(traceparent: bytes | None) -> str:

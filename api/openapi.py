@@ -221,7 +221,7 @@ def _responses(operation: Operation, schemas: Schemas) -> dict[str, Any]:
     if operation.empty_success:
         responses[str(operation.empty_success)] = _response(operation.empty_success)
     by_transport = (403,) if operation.public else (401, 403, 413, 500, 503)
-    refusals = dict.fromkeys(by_transport, ErrorBody)
+    refusals = dict.fromkeys(by_transport, operation.refusal if operation.dialect else ErrorBody)
     refusals |= dict.fromkeys(operation.statuses, operation.refusal)
     if operation.operation_id in REWINDING and HTTPStatus.BAD_REQUEST not in refusals:
         refusals[422] = operation.refusal

@@ -5,8 +5,9 @@ from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 
 from msgspec import Struct
 
+from api.dialects import Dialect
 from api.errors import ErrorBody
-from api.parsing import Body, Query
+from api.parsing import MAX_BODY, Body, Query
 
 if TYPE_CHECKING:
     from api.answers import Answer, Stream
@@ -30,6 +31,7 @@ class Operation(Struct, frozen=True, kw_only=True):
     `repeated_success`, if there is one, instead of `success`. An empty body is refused when it is
     `body_required`; the document asks for one when it is `body_expected`. `labels` name the path's
     values in refusals. An `agent` operation needs the agent headers, a `public` one no token.
+    An operation of another API refuses in its `dialect`. A body may have `max_body` bytes.
     """
 
     method: str
@@ -56,3 +58,5 @@ class Operation(Struct, frozen=True, kw_only=True):
     agent: bool = False
     registers_session: bool = False
     public: bool = False
+    dialect: Dialect | None = None
+    max_body: int = MAX_BODY

@@ -7,6 +7,7 @@ from domain import bridge_commands as b
 from domain import bridges, operations, session, starvation, triage
 from domain import commands as c
 from domain import force_commands as f
+from domain.reactions import react
 from domain.task import (
     claims,
     creation,
@@ -89,4 +90,6 @@ def decide(command: c.Command, plan: Plan) -> c.Reply:
 
     Raises DomainError when the command is refused; the plan is then to be thrown away.
     """
-    return _DECIDE[type(command)](command, plan)
+    reply = _DECIDE[type(command)](command, plan)
+    react(plan)
+    return reply

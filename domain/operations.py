@@ -108,6 +108,15 @@ def register_workspace(command: RegisterWorkspace, plan: Plan) -> Reply:
     return Reply()
 
 
+def ensure_workspace(plan: Plan, workspace_id: str, name: str = "") -> None:
+    """Make a workspace known that nobody has registered; raises PermissionDeniedError."""
+    plan.check_reach(workspace_id, f'workspace "{workspace_id}"')
+    state = plan.state(workspace_stream(workspace_id))
+    if not isinstance(state, WorkspaceState) or state.removed:
+        fact = WorkspaceRegistered(workspace_id=workspace_id, name=name, path="")
+        plan.emit(workspace_stream(workspace_id), fact)
+
+
 def remove_workspace(command: RemoveWorkspace, plan: Plan) -> Reply:
     """Forget a workspace."""
     plan.check_reach(command.workspace_id, f'workspace "{command.workspace_id}"')

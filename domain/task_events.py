@@ -10,6 +10,7 @@ from domain.values import (
     ApprovalPolicy,
     ApprovalState,
     DependencyKind,
+    Facade,
     Json,
     Owner,
     Priority,
@@ -52,6 +53,7 @@ class TaskCreated(Fact, frozen=True, kw_only=True):
     approval_policy: ApprovalPolicy = "none"
     approval_state: ApprovalState = "not_required"
     metadata: Json = NO_JSON
+    facade: Facade | None = None
 
 
 class TaskUpdated(Fact, frozen=True, kw_only=True):

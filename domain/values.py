@@ -48,6 +48,9 @@ ReviewPolicy = Literal["none", "always", "on_success", "on_failure"]
 ReviewStatus = Literal["requested", "routed", "in_review", "recorded", "circuit_opened", "canceled"]
 ReviewOutcome = Literal["approved", "rejected", "blocked", "error", "timeout", "invalid_output"]
 
+Facade = Literal["posthog", "ona", "tempest"]
+"""The other APIs whose units of work are tasks here."""
+
 TERMINAL_TASK: Final[frozenset[str]] = frozenset({"completed", "failed", "canceled"})
 TERMINAL_RUN: Final[frozenset[str]] = frozenset({"completed", "failed", "canceled"})
 OPEN_REVIEW: Final[frozenset[str]] = frozenset({"requested", "in_review"})
@@ -100,6 +103,13 @@ class Owner(Struct, frozen=True):
 
     kind: OwnerKind
     ref: str
+
+
+class Blob(Struct, frozen=True):
+    """Bytes that are kept beside the events, by the SHA-256 of them in hexadecimal digits."""
+
+    sha256: str
+    size: int
 
 
 class Soul(Struct, frozen=True, omit_defaults=True, kw_only=True):

@@ -70,6 +70,7 @@ def _created(recorded: Recorded) -> TaskState:
         latest_event_seq=recorded.sequence,
         last_activity_at=recorded.occurred_at,
         metadata=fact.metadata,
+        facade=fact.facade,
     )
     return TaskState(task=task, runs={}, version=recorded.originator_version)
 

@@ -18,6 +18,7 @@ from domain.values import (
     ApprovalState,
     DeliveryMode,
     DependencyKind,
+    Facade,
     Json,
     Origin,
     Owner,
@@ -97,7 +98,10 @@ class Run(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Task(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """A task without its runs. `ancestors` runs from the parent to the root."""
+    """A task without its runs. `ancestors` runs from the parent to the root.
+
+    `facade` names the API whose unit of work the task is, None for a task of the task API.
+    """
 
     id: str
     scope: Scope
@@ -131,6 +135,7 @@ class Task(Struct, frozen=True, kw_only=True, omit_defaults=True):
     dependencies: tuple[Dependency, ...] = ()
     children: tuple[str, ...] = ()
     profile: ExecutionProfile | None = None
+    facade: Facade | None = None
     deleted: bool = False
 
     @property

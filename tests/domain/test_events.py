@@ -90,9 +90,10 @@ def test_every_error_has_its_own_code() -> None:
 TASK_STATE = {"status", "task_status"}
 BY_HAND = {"manual", "actor_kind", "actor_id"}
 EVENT_TABLE: dict[str, tuple[set[str], set[str]]] = {
+    # `facade` is an addition.
     "task.created": (
         {"scope", "status"},
-        {"workspace_id", "parent_task_id", "network_channel", "owner"},
+        {"workspace_id", "parent_task_id", "network_channel", "owner", "facade"},
     ),
     "task.updated": ({"changed_fields", "status"}, set()),
     "task.published": ({"previous_status", "status", "approval_state"}, set()),

@@ -21,7 +21,7 @@ from domain.profile import (
     WorkerProfile,
 )
 from domain.recorded import Recorded
-from domain.values import Actor, Origin, Owner, Soul
+from domain.values import Actor, Blob, Origin, Owner, Soul
 from replay.codec import LedgerMapper
 from tests.replay.codec_support import plain_mapper
 
@@ -30,6 +30,7 @@ NUMBERS: dict[Any, Any] = {bool: True, int: 7, float: 0.5}
 STRUCTS = {
     Actor: Actor("agent_session", "sess-1"),
     Owner: Owner("pool", "builders"),
+    Blob: Blob("6b86b273ff34fce19d6b804eff5a3f5747ada4eaa22f1d49c01e52ddb7875b4b", 1),
     Soul: Soul(
         snapshot_id="soul-1",
         digest="sha256:aa",
@@ -98,7 +99,8 @@ def sample_value(name: str, annotation: Any) -> Any:
     if hasattr(annotation, "__metadata__"):
         return 1_700_000_000_000_000
     # A choice of words, or a value that may be missing.
-    return sample_value(name, arguments[0]) if isinstance(arguments[0], type) else arguments[-1]
+    optional = isinstance(arguments[0], type) or get_origin(arguments[0])
+    return sample_value(name, arguments[0]) if optional else arguments[-1]
 
 
 def sample(fact: type[Fact], *, full: bool) -> Fact:
