@@ -1,10 +1,14 @@
 """The envelope of a fact: where it stands in the ledger and what surrounds it."""
 
+from collections.abc import Mapping
+from typing import Final
+
 from msgspec import Struct
 
 from domain.events import Fact
 from domain.instants import Instant
-from domain.values import Actor, Origin
+from domain.uuids import uuid_of
+from domain.values import Actor, Facade, Origin
 
 
 class Recorded(Struct, frozen=True, kw_only=True):
@@ -64,6 +68,15 @@ def bridge_stream(bridge_id: str) -> str:
 def notification_stream(subscription_id: str) -> str:
     """Return the stream of what became of a subscription's notifications."""
     return f"notification:{subscription_id}"
+
+
+_BESIDE: Final[Mapping[Facade, tuple[str, ...]]] = {}
+
+
+def streams_beside(task_id: str, facade: Facade | None) -> tuple[str, ...]:
+    """Return the streams in which another API keeps what it alone knows about its task."""
+    kinds = _BESIDE.get(facade, ()) if facade else ()
+    return tuple(f"{kind}:{uuid_of(task_id)}" for kind in kinds)
 
 
 SCHEDULER_STREAM = "scheduler"

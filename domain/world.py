@@ -169,14 +169,16 @@ class Context(Struct, frozen=True, kw_only=True):
 class Change(Struct, frozen=True, kw_only=True):
     """One event with the state before and after it: what every projector gets.
 
-    `task` is the state after an event of a task, None for the events of other streams. `paused_by`
-    names the nearest paused task of the lineage, the task itself first.
+    `task` is the state after an event of a task, None for the events of other streams. `about` is
+    the task that an event belongs to, also one of another stream. `paused_by` names the nearest
+    paused task of its lineage, the task itself first.
     """
 
     recorded: Recorded
     before: State | None
     after: State | None
     task: TaskState | None
+    about: TaskState | None
     paused_by: str
 
 
@@ -250,11 +252,23 @@ class Plan:
         after = evolve(before, recorded)
         self._states[stream] = after
         task = after if isinstance(after, TaskState) else None
-        paused_by = self.paused_by(task) if task else ""
+        about = task or (self._subject(task_id) if task_id else None)
         self.changes.append(
-            Change(recorded=recorded, before=before, after=after, task=task, paused_by=paused_by)
+            Change(
+                recorded=recorded,
+                before=before,
+                after=after,
+                task=task,
+                about=about,
+                paused_by=self.paused_by(about) if about else "",
+            )
         )
         return recorded
+
+    def _subject(self, task_id: str) -> TaskState | None:
+        """Return a task that was known at some time, also a deleted one."""
+        state = self.state(task_stream(task_id))
+        return state if isinstance(state, TaskState) else None
 
     def emit_task(
         self, task_id: str, fact: Fact, run_id: str = "", cause: Recorded | None = None

@@ -48,7 +48,7 @@ class TimelineProjector:
     def apply(self, change: Change, rows: Rows) -> None:
         """Note one event."""
         recorded = change.recorded
-        state = change.task
+        state = change.about
         if state is None:
             lineage: tuple[str, ...] = ()
             workspace_id = getattr(recorded.fact, "workspace_id", "")

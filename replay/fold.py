@@ -97,13 +97,15 @@ class Fold:
                 before = states[stream] if stream in states else self._before(source, stream, row)
                 after = states[stream] = evolve(before, recorded)
                 task = after if isinstance(after, TaskState) else None
-                paused_by = self._paused_by(source, task, row[0]) if task else ""
+                about = task or (self._subject(source, recorded) if recorded.task_id else None)
+                paused_by = self._paused_by(source, about, row[0]) if about else ""
                 project(
                     Change(
                         recorded=recorded,
                         before=before,
                         after=after,
                         task=task,
+                        about=about,
                         paused_by=paused_by,
                     ),
                     rows,
@@ -162,6 +164,14 @@ class Fold:
         known = stream in self._states
         before = self._states[stream] if known else self._before(source, stream, row)
         self._states[stream] = self._evolved(before, row)
+
+    def _subject(self, source: Source, recorded: Recorded) -> TaskState | None:
+        """Return the task that an event of another stream belongs to, as it was then."""
+        stream = task_stream(recorded.task_id)
+        if stream not in self._states:
+            self._states[stream] = self._folded(source, stream, recorded.sequence)
+        state = self._states[stream]
+        return state if isinstance(state, TaskState) else None
 
     def _paused_by(self, source: Source, state: TaskState, sequence: int) -> str:
         """Return the nearest paused task of a lineage, empty when none is."""

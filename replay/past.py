@@ -46,7 +46,7 @@ class Several:
     """Projectors that get each change together, so that it is decoded and evolved once.
 
     Each passes over the events it was told to skip; one that is named in `only` takes the events of
-    that stream alone. `skipped` are the events that all of them pass over.
+    those streams alone. `skipped` are the events that all of them pass over.
     """
 
     name = ""
@@ -56,7 +56,7 @@ class Several:
         self,
         projectors: Iterable[Projector],
         skipped: Mapping[str, Collection[int]],
-        only: Mapping[str, str] | None = None,
+        only: Mapping[str, Collection[str]] | None = None,
     ) -> None:
         """Join projectors."""
         projectors = tuple(projectors)
@@ -65,7 +65,7 @@ class Several:
         self.skipped = frozenset.intersection(*sets) if sets else frozenset[int]()
         streams = only or {}
         self._takers = tuple(
-            (each.apply, sequences, streams.get(each.name, ""))
+            (each.apply, sequences, streams.get(each.name))
             for each, sequences in zip(projectors, sets, strict=True)
         )
 
@@ -73,7 +73,7 @@ class Several:
         """Bring the rows of all of them up to date with one change."""
         sequence, stream = change.recorded.sequence, change.recorded.originator_id
         for apply, skipped, only in self._takers:
-            if sequence not in skipped and only in {"", stream}:
+            if sequence not in skipped and (only is None or stream in only):
                 apply(change, rows)
 
 

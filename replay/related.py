@@ -9,7 +9,7 @@ from contextlib import suppress
 from heapq import merge
 from typing import Any, Final, Literal, TypeAlias
 
-from domain.recorded import Recorded, session_stream, task_stream
+from domain.recorded import Recorded, session_stream, streams_beside, task_stream
 from domain.task.state import TaskState
 from domain.world import State, evolve
 from replay.attach import skipped_by
@@ -83,7 +83,12 @@ class RelatedFold:
     def slices(self, task_id: str, kin: Kin) -> Iterator[None]:
         """Fold, and yield now and then; the rows are there at the end."""
         yield from self._gather(task_id, kin)
-        yield from self._fold(self._pad.projectors, task_stream(task_id), self._sequence)
+        root = self._task(task_id)
+        beside = streams_beside(task_id, root.task.facade) if root else ()
+        for stream in beside:
+            yield from self._look(stream)
+        told = frozenset({task_stream(task_id), *beside})
+        yield from self._fold(self._pad.projectors, told, self._sequence)
 
     # Which streams.
 
@@ -155,9 +160,11 @@ class RelatedFold:
 
     # Their events, in the order of the log.
 
-    def _fold(self, projectors: tuple[Projector, ...], stream: str, upto: int) -> Iterator[None]:
+    def _fold(
+        self, projectors: tuple[Projector, ...], told: frozenset[str], upto: int
+    ) -> Iterator[None]:
         rows = self._pad.rows
-        several = Several(projectors, self._skipped, {FRAMES: stream})
+        several = Several(projectors, self._skipped, {FRAMES: told})
         fold = Fold(self._decode, several, skipped=several.skipped)
         try:
             for page in self._pages(upto):
@@ -169,10 +176,10 @@ class RelatedFold:
             self._pad.remove(projectors)
             if len(projectors) == 1:
                 # A projector that raises is left behind at that event.
-                yield from self._fold(projectors, stream, error.sequence - 1)
+                yield from self._fold(projectors, told, error.sequence - 1)
                 return
             for each in projectors:
-                yield from self._fold((each,), stream, upto)
+                yield from self._fold((each,), told, upto)
 
     def _pages(self, upto: int) -> Iterator[list[Row]]:
         size = min(max(_ROWS_AHEAD // max(len(self._states), 1), 1), _LARGEST_PAGE)

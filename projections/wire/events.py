@@ -110,7 +110,7 @@ def payload(fact: Fact) -> dict[str, Any]:
 def frame(change: Change) -> bytes:
     """Return the one line of JSON that every reader of this event gets, now and later."""
     recorded = change.recorded
-    state = change.task
+    state = change.about
     return _ENCODE(
         LedgerItem(
             sequence=recorded.sequence,

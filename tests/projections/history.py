@@ -350,7 +350,11 @@ class RandomHistory:
                 last_seen_activity_at=state.task.last_activity_at,
             )
             actor = self.random.choice(CALLERS)
-            self.ledger.step(lambda plan: plan.emit(actor_stream(actor), fact), actor)
+            # An event of another stream may belong to a task.
+            about = self.random.choice(("", state.id))
+            self.ledger.step(
+                lambda plan: plan.emit(actor_stream(actor), fact, task_id=about), actor
+            )
 
     def _session(self) -> None:
         self.ledger.session(f"session-{self.random.randint(1, 3)}")

@@ -12,6 +12,7 @@ from domain.recorded import (
     bridge_stream,
     notification_stream,
     session_stream,
+    task_stream,
     workspace_stream,
 )
 from domain.task.state import Review, Run, TaskState
@@ -416,13 +417,15 @@ def rebuilt(history: Iterable[Recorded], projectors: Iterable[Projector] = PROJE
         stream = recorded.originator_id
         before = states.get(stream)
         after = states[stream] = evolve(before, recorded)
+        about = states.get(task_stream(recorded.task_id)) if recorded.task_id else None
         store.apply(
             Change(
                 recorded=recorded,
                 before=before,
                 after=after,
                 task=after if isinstance(after, TaskState) else None,
-                paused_by=paused_by(states, after),
+                about=about if isinstance(about, TaskState) else None,
+                paused_by=paused_by(states, about),
             )
         )
     return store

@@ -278,7 +278,14 @@ def test_a_run_that_replaces_a_queued_one_in_a_single_event_takes_its_place(
     for earlier in ledger.changes[:-1]:
         rows.store.apply(earlier)
     rows.store.apply(
-        type(change)(recorded=change.recorded, before=before, after=after, task=after, paused_by="")
+        type(change)(
+            recorded=change.recorded,
+            before=before,
+            after=after,
+            task=after,
+            about=after,
+            paused_by="",
+        )
     )
 
     assert claimable(rows) == ["run-root", "run-next"]

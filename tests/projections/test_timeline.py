@@ -64,6 +64,18 @@ def test_an_event_without_any_workspace_is_kept(ledger: Ledger) -> None:
     assert ledger.store.rows(TIMELINE)[0][4] == ""
 
 
+def test_an_event_of_another_stream_is_shown_with_the_task_it_belongs_to(events: Ledger) -> None:
+    events.step(lambda plan: plan.emit("scheduler", e.SchedulerResumed(), task_id="child"))
+
+    row = events.store.rows(TIMELINE)[-1]
+    assert row[1] == "child"
+    assert row[4] == "ws-1"
+    assert row[7] == '["child","root"]'
+    assert msgspec.json.decode(row[8])["task"]["id"] == "child"
+    assert timeline_page(events.store, "child")[-1][0] == row[0]
+    assert stream_page(events.store, "root", after=8, limit=9, upto=9)[0][0] == row[0]
+
+
 def test_the_timeline_of_a_task_shows_only_its_own_events(events: Ledger) -> None:
     def own(task_id: str, **page: int) -> list[int]:
         return [sequence for sequence, _ in timeline_page(events.store, task_id, **page)]
