@@ -14,6 +14,8 @@ from api.moments import Moments
 from api.projections import Projections
 from api.redaction import log_failure
 from api.settings import Settings
+from api.signing import Signer
+from api.vault import Vault
 from api.waiting import ClaimQueue, CommitSignal
 from domain.commands import EndReviews, EscalateRuns, ExpireLeases, NoteProjection
 from domain.decide import decide
@@ -37,6 +39,7 @@ from projections.queries.scheduler import scheduler_status
 from projections.rows import Projector, Store
 from projections.wire import SchedulerStatus
 from replay.batch import ProjectorError, separable
+from replay.blobs.store import BlobStore
 from replay.committer import Commit, Committer
 from replay.errors import StoreUnavailableError, described
 from replay.feed import FEED_TABLE, Hub
@@ -141,6 +144,9 @@ class Services:
         self.hub = Hub(self.ledger.head)
         self.claims = ClaimQueue()
         self.signal = CommitSignal()
+        self.blobs: BlobStore = self.ledger.access.blobs()
+        self.vault = Vault(self.ledger, settings)
+        self.signer = Signer(self.vault, clock)
         self.bridges = Bridges(self)
         self.committer = self._committer()
         if not self.committer.feeding:
@@ -197,6 +203,7 @@ class Services:
     async def start(self) -> None:
         """Recover, then begin the background work."""
         self.recover()
+        await self.blobs.sweep()
         self.keep(asyncio.create_task(self._every(self.settings.sweep_seconds, self._sweep)))
         self.keep(asyncio.create_task(self._every(self.settings.sweep_seconds, self._escalate)))
         self.keep(asyncio.create_task(self._every(_FOREIGN_POLL_SECONDS, self._poll)))
@@ -226,6 +233,7 @@ class Services:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self.bridges.close()
+        await self.blobs.close()
         await self.committer.close()
 
     def close(self) -> None:

@@ -1,8 +1,8 @@
 """Value types shared by every part of the domain: identities, enumerations and limits."""
 
-from typing import Final, Literal
+from typing import Annotated, Final, Literal
 
-from msgspec import Raw, Struct
+from msgspec import Meta, Raw, Struct
 
 Json = Raw
 """A JSON text kept exactly as it was sent."""
@@ -108,8 +108,8 @@ class Owner(Struct, frozen=True):
 class Blob(Struct, frozen=True):
     """Bytes that are kept beside the events, by the SHA-256 of them in hexadecimal digits."""
 
-    sha256: str
-    size: int
+    sha256: Annotated[str, Meta(pattern="^[0-9a-f]{64}$", max_length=64)]
+    size: Annotated[int, Meta(ge=0)]
 
 
 class Soul(Struct, frozen=True, omit_defaults=True, kw_only=True):

@@ -11,6 +11,7 @@ from typing import Final
 from eventsourcing import persistence
 from eventsourcing import sqlite as library
 
+from replay.blobs.files import FileBlobs
 from replay.errors import StoreOpenError, is_unavailable, unavailable
 from replay.lock import StoreLock, live_server
 from replay.store import SqlReader
@@ -281,6 +282,10 @@ class SQLiteAccess:
             if is_unavailable(error):
                 raise unavailable(error) from error
             raise
+
+    def blobs(self) -> FileBlobs:
+        """Return where bytes are kept beside the file."""
+        return FileBlobs(Path(f"{self.beside}.blobs"))
 
     def node(self) -> int:
         """Return a number that differs from start to start: one process serves a file at a time."""

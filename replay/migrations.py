@@ -28,7 +28,19 @@ class Migration(Struct, frozen=True):
     statements: tuple[str, ...]
 
 
-MIGRATIONS: Final[tuple[Migration, ...]] = ()
+MIGRATIONS: Final[tuple[Migration, ...]] = (
+    Migration(
+        version=2,
+        statements=(
+            # Secrets have been kept before this version, in a table that the first one made.
+            "CREATE TABLE IF NOT EXISTS bridge_secrets (secret_id TEXT PRIMARY KEY NOT NULL,"
+            " sealed BLOB NOT NULL)",
+            # Used where blobs are large objects, which are known by an OID.
+            "CREATE TABLE blobs (sha256 TEXT PRIMARY KEY NOT NULL, size INTEGER NOT NULL,"
+            " object OID NOT NULL)",
+        ),
+    ),
+)
 """In order; a published one is never changed or removed."""
 
 _VERSION: Final = "SELECT value FROM meta WHERE key='schema_version'"

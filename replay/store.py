@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, Final, Protocol, TypeAlias
 
+from replay.blobs.store import BlobStore
 from replay.errors import DATABASE_ERRORS, is_busy, is_outdated, is_unavailable, unavailable
 
 Row: TypeAlias = tuple[Any, ...]
@@ -129,6 +130,9 @@ class Access(Protocol):
 
         A `large` one is for results that do not fit into memory.
         """
+
+    def blobs(self) -> BlobStore:
+        """Return where the store keeps bytes beside its events."""
 
     def node(self) -> int:
         """Return a number that tells this process from the others on the store."""

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from api.bodies import PutBridgeRequest
 from api.bridges.deliveries import Deliveries
-from api.bridges.secrets import Secrets, key_of, new_secret
+from api.bridges.secrets import key_of, new_secret
 from api.bridges.sender import Sender
 from api.bridges.targets import Targets
 from api.call import Call
@@ -23,19 +23,16 @@ class Bridges:
     """What operations on bridges and the background work share."""
 
     def __init__(self, services: "Services") -> None:
-        """Read the key of the secrets, if there is one; raises SettingsError for a bad one."""
+        """Take the targets from the settings; nothing is sent before `deliveries` run."""
         settings = services.settings
-        path = settings.sqlite_path
         self._services = services
-        self._secrets = Secrets(
-            services.ledger, settings.secret_key_file, f"{path}.key" if path else ""
-        )
+        self._vault = services.vault
         self._targets = Targets(
             loopback=is_loopback(settings.host), private=settings.bridge_private_targets
         )
         self._sender = Sender(self._targets, settings.bridge_timeout_seconds)
         self._one_at_a_time = asyncio.Lock()
-        self.deliveries = Deliveries(services, self._secrets, self._sender)
+        self.deliveries = Deliveries(services, self._vault, self._sender)
 
     async def put(self, call: Call, body: PutBridgeRequest) -> str:
         """Make or change a bridge; return its secret if that is new, the only time it is shown.
@@ -68,13 +65,14 @@ class Bridges:
         if not secret:
             await call.submit(command)
             return
-        await asyncio.to_thread(self._secrets.keep, command.secret_id, secret)
+        await asyncio.to_thread(self._vault.keep, command.secret_id, secret)
         try:
             await call.submit(command)
         except DomainError:
-            await asyncio.to_thread(self._secrets.forget, command.secret_id)
+            await asyncio.to_thread(self._vault.forget, command.secret_id)
             raise
-        await asyncio.to_thread(self._secrets.forget, before)
+        if before:
+            await asyncio.to_thread(self._vault.forget, before)
 
     async def remove(self, call: Call) -> None:
         """Forget a bridge with its secret."""
@@ -83,11 +81,11 @@ class Bridges:
             known = self._known(bridge_id)
             await call.submit(RemoveBridge(bridge_id=bridge_id))
             if known is not None:
-                await asyncio.to_thread(self._secrets.forget, known.secret_id)
+                await asyncio.to_thread(self._vault.forget, known.secret_id)
 
     def has_secret(self, bridge: BridgeState | None) -> bool:
         """Whether the secret of a bridge is at hand, which it is not after an import."""
-        return bridge is not None and self._secrets.secret(bridge.secret_id) is not None
+        return bridge is not None and self._vault.secret(bridge.secret_id) is not None
 
     def _known(self, bridge_id: str) -> BridgeState | None:
         state = self._services.ledger.state(bridge_stream(bridge_id))

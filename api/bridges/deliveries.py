@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Final
 from msgspec import Struct
 
 from api.bridges.message import message
-from api.bridges.secrets import Secrets
 from api.bridges.sender import Sender, Sent
 from api.bridges.signing import signed_headers
 from api.redaction import log_failure
+from api.vault import Vault
 from domain.bridge_commands import NoteNotification, NotificationFact
 from domain.bridge_state import BridgeState, CursorState
 from domain.events import (
@@ -68,11 +68,11 @@ class Line(Struct):
 class Deliveries:
     """Serves the subscriptions that have something to be told, the bridges independently."""
 
-    def __init__(self, services: "Services", secrets: Secrets, sender: Sender) -> None:
+    def __init__(self, services: "Services", vault: Vault, sender: Sender) -> None:
         """Begin with `run`."""
         settings = services.settings
         self._services = services
-        self._secrets = secrets
+        self._vault = vault
         self._sender = sender
         self._first_pause = settings.bridge_retry_seconds
         self._longest_pause = max(settings.bridge_retry_max_seconds, self._first_pause)
@@ -230,7 +230,7 @@ class Deliveries:
         )
 
     async def _send(self, bridge: BridgeState, subscription: Subscription, told: Notify) -> Sent:
-        secret = self._secrets.secret(bridge.secret_id)
+        secret = self._vault.secret(bridge.secret_id)
         if secret is None:
             return Sent(error="the secret of the bridge is not in this store; set another one")
         recorded = self._services.ledger.read(told.sequence - 1, 1, told.sequence)[0]

@@ -92,7 +92,7 @@ def copy(*, source: str, target: str, as_json: bool) -> None:
 
 
 def _copied(source: "Ledger", opened: Opened, told: Told) -> "tuple[Copied, int]":
-    from api.bridges.secrets import kept_in
+    from api.vault import kept_in
     from replay.copying import copy as copy_store
 
     with opened() as services:

@@ -11,6 +11,7 @@ from typing import Any, Final
 import psycopg
 
 from replay.errors import ForeignDatabaseError, StoreInUseError, StoreOpenError, unavailable
+from replay.postgresql.blobs import LargeObjectBlobs
 from replay.postgresql.opening import place_of
 from replay.postgresql.sessions import (
     CHANNEL,
@@ -105,6 +106,10 @@ class PostgresAccess:
             if error.unavailable:
                 raise unavailable(error) from error
             raise
+
+    def blobs(self) -> LargeObjectBlobs:
+        """Return where the database keeps bytes beside its events."""
+        return LargeObjectBlobs(self._parameters)
 
     def node(self) -> int:
         """Return a number that no other process had lately; raises ForeignDatabaseError."""

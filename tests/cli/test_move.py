@@ -83,7 +83,6 @@ def test_copy_says_that_secrets_stay_behind(
     cli: Server, source: str, database: str, tmp_path: Path
 ) -> None:
     with closing(sqlite3.connect(tmp_path / "ledger.db")) as store:
-        store.execute("CREATE TABLE bridge_secrets (secret_id TEXT PRIMARY KEY, sealed BLOB)")
         store.execute("INSERT INTO bridge_secrets VALUES ('s', x'00')")
         store.commit()
 

@@ -1,0 +1,121 @@
+"""Blobs as files in a folder, each named by its digest: `ab/abcd…`."""
+
+import asyncio
+import os
+import tempfile
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import IO, Final, cast
+
+from domain.values import Blob
+from replay.blobs.spool import spooled
+from replay.blobs.store import PIECE, BlobMissingError, end_of, failing_as_unavailable
+
+_UNFINISHED: Final = "unfinished"
+
+
+class FileBlobs:
+    """Keeps blobs in a folder, which is made when the first one comes.
+
+    A file gets its name when all of it is on disk, so whatever has a name is whole.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        """Use `folder`; nothing is looked at before it is needed."""
+        self.place = str(folder)
+        self._folder = folder
+        self._made: set[Path] = set()
+
+    def _path(self, blob: Blob) -> Path:
+        return self._folder / blob.sha256[:2] / blob.sha256
+
+    async def put(self, chunks: AsyncIterator[bytes]) -> Blob:
+        """Keep these bytes; raises StoreUnavailableError."""
+        async with spooled(chunks, self._open_new) as (file, blob):
+            with failing_as_unavailable():
+                await asyncio.to_thread(self._publish, file, blob)
+        return blob
+
+    def _open_new(self) -> IO[bytes]:
+        """Open a file that is removed when it is closed, unless it got another name."""
+        unfinished = self._folder / _UNFINISHED
+        self._make(unfinished)
+        return cast("IO[bytes]", tempfile.NamedTemporaryFile(dir=unfinished))
+
+    def _make(self, folder: Path) -> None:
+        """Make a folder, durably even if another put makes it just now."""
+        if folder in self._made and folder.is_dir():
+            return
+        if folder != self._folder:
+            self._make(self._folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        sync_folder(folder.parent)
+        self._made.add(folder)
+
+    def _publish(self, file: IO[bytes], blob: Blob) -> None:
+        os.fsync(file.fileno())
+        path = self._path(blob)
+        self._make(path.parent)
+        os.replace(file.name, path)
+        sync_folder(path.parent)
+
+    async def read(
+        self, blob: Blob, start: int = 0, stop: int | None = None
+    ) -> AsyncIterator[bytes]:
+        """Yield the bytes; raises BlobMissingError and StoreUnavailableError."""
+        end = end_of(blob, stop)
+        file = await asyncio.to_thread(self._open, blob)
+        try:
+            while start < end:
+                with failing_as_unavailable():
+                    size = min(PIECE, end - start)
+                    piece = await asyncio.to_thread(os.pread, file.fileno(), size, start)
+                if not piece:
+                    raise BlobMissingError(blob)
+                yield piece
+                start += len(piece)
+        finally:
+            file.close()
+
+    def _open(self, blob: Blob) -> IO[bytes]:
+        with failing_as_unavailable():
+            try:
+                file = self._path(blob).open("rb", buffering=0)
+            except FileNotFoundError:
+                raise BlobMissingError(blob) from None
+            if os.fstat(file.fileno()).st_size == blob.size:
+                return file
+            file.close()
+            raise BlobMissingError(blob)
+
+    async def has(self, blob: Blob) -> bool:
+        """Return whether bytes of this digest and size are here; raises StoreUnavailableError."""
+        return await asyncio.to_thread(self._has, blob)
+
+    def _has(self, blob: Blob) -> bool:
+        with failing_as_unavailable():
+            try:
+                return self._path(blob).stat().st_size == blob.size
+            except FileNotFoundError:
+                return False
+
+    async def sweep(self) -> None:
+        """Remove what puts left behind that were stopped; raises StoreUnavailableError."""
+        await asyncio.to_thread(self._sweep)
+
+    def _sweep(self) -> None:
+        with failing_as_unavailable():
+            for left in (self._folder / _UNFINISHED).glob("*"):
+                left.unlink(missing_ok=True)
+
+    async def close(self) -> None:
+        """Do nothing: files are open only while they are used."""
+
+
+def sync_folder(folder: Path) -> None:
+    """Make the names in a folder durable; raises OSError."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,137 @@
+"""What every place for blobs does: bytes by their digest, whole or not at all."""
+
+import asyncio
+import random
+from collections.abc import AsyncIterator, Iterator
+from hashlib import sha256
+from pathlib import Path
+
+import pytest
+
+from domain.values import Blob
+from replay.blobs.store import PIECE, BlobMissingError, BlobStore
+from tests.replay.blobs import MISSING, PLACES, Place, joined, stream
+
+MANY = 8
+
+
+@pytest.fixture(name="place", params=PLACES)
+def _place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Place]:
+    with PLACES[request.param](tmp_path) as place:
+        yield place
+
+
+def some_bytes(size: int, seed: int = 0) -> bytes:
+    return random.Random(seed).randbytes(size)
+
+
+@pytest.mark.parametrize("size", [0, 1, PIECE - 1, PIECE, PIECE + 1, 3 * PIECE])
+def test_what_was_put_is_read_by_its_digest(place: Place, size: int) -> None:
+    content = some_bytes(size)
+
+    blob = place.put(content[: size // 3], content[size // 3 :])
+
+    assert blob == Blob(sha256(content).hexdigest(), size)
+    assert place.has(blob)
+    assert place.read(blob) == content
+
+
+@pytest.mark.parametrize(
+    ("start", "stop"),
+    [
+        (0, 0),
+        (0, 1),
+        (5, 5),
+        (PIECE - 1, PIECE + 1),
+        (PIECE, None),
+        (2 * PIECE + 8, None),
+        (2 * PIECE + 9, None),
+        (1, 1 << 40),
+        (1 << 40, None),
+        (7, 3),
+    ],
+)
+def test_a_range_is_read(place: Place, start: int, stop: int | None) -> None:
+    content = some_bytes(2 * PIECE + 9)
+    blob = place.put(content)
+
+    assert place.read(blob, start, stop) == content[start:stop]
+
+
+def test_the_same_bytes_are_kept_once_however_they_come(place: Place) -> None:
+    content = some_bytes(1000)
+
+    async def many(blobs: BlobStore) -> list[Blob]:
+        puts = (blobs.put(stream(content[:n], content[n:])) for n in range(MANY))
+        return await asyncio.gather(*puts)
+
+    assert len(set(place.run(many))) == 1
+    assert place.put(content) == Blob(sha256(content).hexdigest(), 1000)
+    assert place.read(place.put(content)) == content
+
+
+def test_many_at_once_do_not_meet(place: Place) -> None:
+    contents = [some_bytes(PIECE + n, n) for n in range(MANY)]
+
+    async def many(blobs: BlobStore) -> list[bytes]:
+        kept = await asyncio.gather(*(blobs.put(stream(each)) for each in contents))
+        return await asyncio.gather(*(joined(blobs.read(blob)) for blob in kept))
+
+    assert place.run(many) == contents
+
+
+@pytest.mark.parametrize("known", [MISSING, Blob(sha256(b"here").hexdigest(), 5)])
+def test_bytes_that_are_not_here_are_said_to_be_missing(place: Place, known: Blob) -> None:
+    place.put(b"here")
+
+    assert not place.has(known)
+    with pytest.raises(BlobMissingError, match=known.sha256):
+        place.read(known)
+
+
+def test_what_the_sender_raises_leaves_nothing(place: Place) -> None:
+    content = some_bytes(2 * PIECE)
+
+    async def breaking() -> AsyncIterator[bytes]:
+        yield content
+        raise ConnectionResetError("gone")
+
+    with pytest.raises(ConnectionResetError, match="gone"):
+        place.run(lambda blobs: blobs.put(breaking()))
+
+    assert not place.has(Blob(sha256(content).hexdigest(), len(content)))
+
+
+def test_a_put_that_is_given_up_leaves_nothing(place: Place) -> None:
+    content = some_bytes(2 * PIECE)
+
+    async def given_up(blobs: BlobStore) -> None:
+        reached, never = asyncio.Event(), asyncio.Event()
+
+        async def stalling() -> AsyncIterator[bytes]:
+            yield content
+            reached.set()
+            await never.wait()
+
+        task = asyncio.create_task(blobs.put(stalling()))
+        await reached.wait()
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+    place.run(given_up)
+
+    assert not place.has(Blob(sha256(content).hexdigest(), len(content)))
+
+
+def test_a_read_may_end_early(place: Place) -> None:
+    content = some_bytes(3 * PIECE)
+    blob = place.put(content)
+
+    async def first(blobs: BlobStore) -> bytes:
+        pieces = blobs.read(blob)
+        piece = await anext(pieces)
+        await pieces.aclose()  # type: ignore[attr-defined]
+        return piece + await joined(blobs.read(blob, len(piece)))
+
+    assert place.run(first) == content
