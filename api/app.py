@@ -3,6 +3,7 @@
 import logging
 from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
+from functools import cache
 from typing import Final
 
 from starlette.applications import Starlette
@@ -79,7 +80,7 @@ class Application(Starlette):
         super().__init__(routes=[*extra_routes], lifespan=_lifespan)
         self.router.default = _not_found
         self.state.services = services
-        services.document = document(OPERATIONS)
+        services.document = _document()
         self._services = services
         self._pasts = Pasts(services)
         self._guard = services.guard
@@ -227,6 +228,12 @@ class Application(Starlette):
         except Exception as error:
             # Starlette has answered already.
             log_failure(error)
+
+
+@cache
+def _document() -> bytes:
+    """Describe the operations once for all applications of a process."""
+    return document(OPERATIONS)
 
 
 def create_app(services: Services, extra_routes: Iterable[BaseRoute] = ()) -> Application:

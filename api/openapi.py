@@ -51,6 +51,10 @@ class Schemas:
 
     def of(self, kind: Any) -> dict[str, Any]:
         """Return the schema of a type."""
+        # Looking at a type takes a while, and most answers are the same few.
+        name = getattr(kind, "__name__", "")
+        if name and self._named.get(name) is kind:
+            return {"$ref": _REF + name}
         return self._schema(inspect.type_info(kind))
 
     def _schema(self, info: inspect.Type) -> dict[str, Any]:
