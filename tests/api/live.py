@@ -92,7 +92,8 @@ class Client:
     def __init__(self, url: str) -> None:
         self.url = url
         self.headers: dict[str, str] = {}
-        self.http = httpx2.Client(base_url=url, timeout=20, trust_env=False)
+        # Without the certificates of authorities, which are many to read for every client.
+        self.http = httpx2.Client(base_url=url, timeout=20, trust_env=False, verify=False)
         self.document: Document | None = None
 
     def close(self) -> None:
