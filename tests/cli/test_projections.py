@@ -5,7 +5,7 @@ import os
 import sqlite3
 import subprocess
 from collections.abc import Iterator
-from contextlib import closing, suppress
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -18,16 +18,33 @@ from tests.cli.processes import ROOT, TASKLEDGER, Server, environment, running
 from tests.support.verify import verify
 
 NAMES = [each.name for each in PROJECTORS]
+KINDS = ("served", "stored")
 
 
-@pytest.fixture(params=["served", "stored"])
-def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Path]:
-    """A store with some work in it, with its server or after that has stopped."""
-    with running(tmp_path) as server:
+@contextmanager
+def stored(kind: str, folder: Path) -> Iterator[Path]:
+    """Give a store with some work in it, with its server or after that has stopped."""
+    with running(folder) as server:
         fill(server)
-        if request.param == "stored":
+        if kind == "stored":
             server.stop()
-        yield tmp_path / "ledger.db"
+        yield folder / "ledger.db"
+
+
+@pytest.fixture(params=KINDS)
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Path]:
+    """A store of one test's own."""
+    with stored(request.param, tmp_path) as found:
+        yield found
+
+
+@pytest.fixture(params=KINDS, scope="module")
+def unchanged(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Path]:
+    """A store for the tests that change nothing."""
+    with stored(request.param, tmp_path_factory.mktemp("unchanged")) as found:
+        yield found
 
 
 def fill(server: Server) -> None:
@@ -46,9 +63,9 @@ def documents(store: Path, *words: str, exit_code: int = 0) -> Any:
     return json.loads(cli(store, *words, "--json", exit_code=exit_code).stdout)
 
 
-def test_read_models_are_listed(store: Path) -> None:
-    assert [each["name"] for each in documents(store, "list")] == NAMES
-    shown = cli(store, "list").stdout
+def test_read_models_are_listed(unchanged: Path) -> None:
+    assert [each["name"] for each in documents(unchanged, "list")] == NAMES
+    shown = cli(unchanged, "list").stdout
     assert "NAME" in shown
     assert "live" in shown
 
@@ -97,8 +114,8 @@ def test_an_event_is_skipped_with_a_reason(store: Path) -> None:
         ("skip", "none", "--sequence", "1", "--reason", "old"),
     ],
 )
-def test_an_unknown_name_is_wrong_usage(store: Path, words: tuple[str, ...]) -> None:
-    cli(store, *words, exit_code=2)
+def test_an_unknown_name_is_wrong_usage(unchanged: Path, words: tuple[str, ...]) -> None:
+    cli(unchanged, *words, exit_code=2)
 
 
 def test_progress_is_drawn_on_a_terminal_and_nowhere_else(store: Path) -> None:

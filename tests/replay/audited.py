@@ -3,6 +3,7 @@
 import sqlite3
 from collections.abc import Iterable
 from contextlib import closing
+from functools import cache
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -26,15 +27,24 @@ STORY: tuple[Request, ...] = (
 
 def store_of(folder: Path, requests: Iterable[Request] = STORY) -> Path:
     """Return a store in a folder after these requests, some of which may have been refused."""
+    target = folder / "ledger.db"
+    target.write_bytes(_story() if requests is STORY else _store_after(requests))
+    return target
+
+
+@cache
+def _story() -> bytes:
+    """Tell the story once for the many tests that begin with it."""
+    return _store_after(STORY)
+
+
+def _store_after(requests: Iterable[Request]) -> bytes:
     gate = DirectGate()
     try:
         for method, path, body in requests:
             gate.send(method, path, body)
-        made = gate.close()
-        target = folder / "ledger.db"
-        with closing(sqlite3.connect(made)) as source, closing(sqlite3.connect(target)) as copy:
-            source.backup(copy)
-        return target
+        with closing(sqlite3.connect(gate.close())) as store:
+            return store.serialize()
     finally:
         gate.clean()
 
