@@ -52,7 +52,7 @@ def complete(client: Client, task_id: str, result: Any = None) -> None:
 
 
 def when(
-    client: Client, path: str, holds: Callable[[dict[str, Any]], object], seconds: float = 15
+    client: Client, path: str, holds: Callable[[dict[str, Any]], object], seconds: float = 60
 ) -> dict[str, Any]:
     """Return the subscription once something holds."""
     give_up = time.monotonic() + seconds

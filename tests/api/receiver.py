@@ -75,7 +75,7 @@ class Receiver:
         self.released.wait(30)
         return 204
 
-    def wait_for(self, count: int, seconds: float = 15) -> list[Request]:
+    def wait_for(self, count: int, seconds: float = 60) -> list[Request]:
         """Return the requests as soon as there are so many."""
         with self._changed:
             assert self._changed.wait_for(lambda: len(self.requests) >= count, seconds), (

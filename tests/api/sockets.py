@@ -23,7 +23,7 @@ def raw(path: str, body: bytes, **headers: str) -> bytes:
     return f"POST {path} HTTP/1.1\r\n{''.join(lines)}\r\n".encode() + body
 
 
-def until(condition: Any, seconds: float = 5) -> None:
+def until(condition: Any, seconds: float = 30) -> None:
     """Return when the condition holds."""
     give_up = time.monotonic() + seconds
     while not condition():

@@ -64,7 +64,7 @@ def neglected(client: Client, clock: Clock, run_id: str) -> str:
     claimed = agent.ok("POST", "/api/agent/tasks/claim-next", claim, 200)["claim"]
     assert claimed["run"]["id"] == run_id
     clock.advance(6)
-    give_up = time.monotonic() + 10
+    give_up = time.monotonic() + 30
     while status_of(client, run_id) != "needs_attention":
         assert time.monotonic() < give_up
         time.sleep(0.01)

@@ -36,7 +36,7 @@ def status(client: Client, name: str) -> dict[str, Any]:
     return next(dict(each) for each in listed if each["name"] == name)
 
 
-def until(condition: Callable[[], Any], seconds: float = 20) -> Any:
+def until(condition: Callable[[], Any], seconds: float = 60) -> Any:
     give_up = time.monotonic() + seconds
     while time.monotonic() < give_up:
         if found := condition():

@@ -7,7 +7,7 @@ from threading import Thread
 from tests.api.live import Client, Clock, serving
 from tests.api.sockets import until
 
-GIVE_UP = 10
+GIVE_UP = 30
 
 
 def wait_for(client: Client, path: str, event_type: str) -> None:

@@ -140,7 +140,7 @@ def test_a_run_that_comes_while_a_claim_looks_is_not_missed(tmp_path: Path) -> N
                 # The claim is decided first, in the commit that brings the run.
                 maker.sendall(enqueue)
                 until(lambda: services.committer.waiting == 2)
-            waiter.settimeout(5)
+            waiter.settimeout(30)
 
             assert waiter.recv(100).startswith(b"HTTP/1.1 200")
 
@@ -153,7 +153,7 @@ def test_a_run_that_comes_while_another_is_handed_out_goes_to_the_next(tmp_path:
             for number, waiter in enumerate((first, second)):
                 waiter.sendall(asking(f"s{number}"))
                 until(lambda number=number: len(services.claims) == number + 1)
-                waiter.settimeout(5)
+                waiter.settimeout(30)
             slow_commits(server.services, 0.05)
             for task in tasks:
                 client.enqueue(task["id"])

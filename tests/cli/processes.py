@@ -18,7 +18,7 @@ from click.testing import CliRunner, Result
 
 from api.cli.main import main
 
-SECONDS = 20.0
+SECONDS = 40.0
 TASKLEDGER = (sys.executable, "-m", "api.cli")
 ROOT = Path(__file__).parents[2]
 TERMINATED = (0, -signal.SIGTERM)

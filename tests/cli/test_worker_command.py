@@ -10,7 +10,7 @@ from pathlib import Path
 from api.worker.command import Command, shell
 from api.worker.output import Outcome
 
-SECONDS = 10.0
+SECONDS = 30.0
 
 
 def until(condition: Callable[[], bool], seconds: float = SECONDS) -> bool:

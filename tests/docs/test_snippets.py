@@ -25,7 +25,7 @@ from tests.support.server import Server, free_port, running
 DATABASE: Final = "postgresql://ledger@localhost/ledger"
 ADDRESS: Final = "http://127.0.0.1:8420"
 KINDS: Final = {"sh", "python", "text", "ini", "yaml", ""}
-SECONDS: Final = 120
+SECONDS: Final = 300
 _BLOCK: Final = re.compile(
     r"^```(?P<kind>\w*)\n(?P<text>.*?)^```$(?:\n```text\n(?P<output>.*?)^```$)?",
     re.MULTILINE | re.DOTALL,
