@@ -7,6 +7,11 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 PACKAGES := domain projections replay api
 # More arguments for pytest, for instance: make unit ARGS="-n auto -k lease"
 ARGS ?=
+# As many processes as processors, each of which takes one file after the other: the tests of a
+# file share a server.
+PARALLEL := -n auto --maxprocesses 8 --dist loadfile --no-loadscope-reorder
+# Tests start many processes, and each would compile everything again.
+unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
@@ -88,8 +93,8 @@ unit: install-dev ## Run the tests alone
 .PHONY: coverage
 coverage: install-dev ## Run the tests on both stores and hold the coverage thresholds
 	$(BIN)/coverage erase
-	$(BIN)/coverage run -m pytest $(ARGS)
-	TASKLEDGER_TEST_STORE=postgresql $(BIN)/coverage run -m pytest tests/api $(ARGS)
+	$(BIN)/coverage run -m pytest $(PARALLEL) $(ARGS)
+	TASKLEDGER_TEST_STORE=postgresql $(BIN)/coverage run -m pytest $(PARALLEL) tests/api $(ARGS)
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report --fail-under=95
 	$(BIN)/coverage report --fail-under=100 --include='domain/*,projections/*'
