@@ -34,6 +34,7 @@ _BY_CODE: Final[Mapping[str, tuple[int, ...]]] = {
     "bridge_not_found": (404,),
     "subscription_not_found": (404,),
     "projection_not_found": (404,),
+    "tempest_app_not_found": (404,),
     "invalid_transition": (409,),
     "delete_precondition": (400, 409),
     "graph_limit_exceeded": (409,),

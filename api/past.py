@@ -42,6 +42,10 @@ REWINDING: Final = frozenset(
         "listTaskReviews",
         "listTaskRunReviews",
         "getTaskRunReview",
+        "listTempestApps",
+        "getTempestApp",
+        "listTempestOperations",
+        "getTempestOperation",
     }
 )
 """The operations that answer `?as_of=`, by id."""
@@ -90,6 +94,7 @@ class PastServices:
         """Stand in for `services`."""
         self.settings = services.settings
         self.started_at = services.started_at
+        self.blobs = services.blobs
         self.ledger = PastLedger(reader)
         self._live = services.ledger
         self._moment = moment

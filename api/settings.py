@@ -64,6 +64,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     claim_wait_seconds: float = 60.0
     drain_poll_seconds: float = 0.5
     shutdown_seconds: float = 10.0
+    tempest_lease_seconds: int = 600
     secret_key_file: str = ""
     bridge_private_targets: bool = False
     bridge_timeout_seconds: float = 10.0
@@ -104,6 +105,7 @@ _RULES: Final[Mapping[str, Callable[[Any], str]]] = {
     "max_lease_expiries": _between(1, 1_000_000),
     "max_review_rounds": _between(1, 1_000_000),
     "lease_seconds": _between(1, MAX_LEASE_SECONDS),
+    "tempest_lease_seconds": _between(1, MAX_LEASE_SECONDS),
     "sweep_seconds": _between(0.01, _DAY),
     "sweep_limit": _between(1, 100_000),
     "keep_alive_seconds": _between(0.01, _DAY),

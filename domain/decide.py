@@ -21,6 +21,7 @@ from domain.task import (
     runs,
     verdicts,
 )
+from domain.tempest import decisions as tempest
 from domain.world import Plan
 
 _DECIDE: dict[type[c.Command], Callable[[Any, Plan], c.Reply]] = {
@@ -79,6 +80,7 @@ _DECIDE: dict[type[c.Command], Callable[[Any, Plan], c.Reply]] = {
     b.SubscribeBridge: bridges.subscribe_bridge,
     b.UnsubscribeBridge: bridges.unsubscribe_bridge,
     b.NoteNotification: bridges.note_notification,
+    **tempest.DECIDE,
 }
 
 COMMANDS: frozenset[type[c.Command]] = frozenset(_DECIDE)

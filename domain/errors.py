@@ -193,6 +193,13 @@ class TokenNotFoundError(DomainError):
     sentinel = "token not found"
 
 
+class TempestAppNotFoundError(DomainError):
+    """No such version of an app."""
+
+    code = "tempest_app_not_found"
+    sentinel = "tempest: app version not found"
+
+
 class InvalidTransitionError(DomainError):
     """The state of the task or run does not allow this."""
 

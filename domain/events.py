@@ -89,6 +89,7 @@ from domain.task_events import (
     TaskStatusChanged,
     TaskUpdated,
 )
+from domain.tempest import events as tempest
 
 __all__ = [
     "FACTS",
@@ -249,6 +250,7 @@ FACTS: tuple[type[Fact], ...] = (
     ProjectionRolledBack,
     ProjectionCompared,
     ProjectionEventSkipped,
+    *tempest.FACTS,
 )
 
 FACT_BY_TYPE: dict[str, type[Fact]] = {fact.TYPE: fact for fact in FACTS}

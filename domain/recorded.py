@@ -70,7 +70,7 @@ def notification_stream(subscription_id: str) -> str:
     return f"notification:{subscription_id}"
 
 
-_BESIDE: Final[Mapping[Facade, tuple[str, ...]]] = {}
+_BESIDE: Final[Mapping[Facade, tuple[str, ...]]] = {"tempest": ("tempest-operation",)}
 
 
 def streams_beside(task_id: str, facade: Facade | None) -> tuple[str, ...]:

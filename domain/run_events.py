@@ -88,6 +88,7 @@ class RunFailed(Fact, frozen=True, kw_only=True):
     metadata: Json = NO_JSON
     claim_token_hash: str = ""
     request_hash: str = ""
+    failure_kind: str = ""
 
 
 class RunCanceled(Fact, frozen=True, kw_only=True):

@@ -33,6 +33,7 @@ from domain.registry import (
 from domain.starving import StarvationState, evolve_starvation
 from domain.task.evolve import evolve_task
 from domain.task.state import Review, Run, TaskState
+from domain.tempest.state import AppState, OperationState, evolve_app, evolve_operation
 from domain.values import Actor, Origin
 
 State: TypeAlias = (
@@ -45,6 +46,8 @@ State: TypeAlias = (
     | StarvationState
     | BridgeState
     | CursorState
+    | AppState
+    | OperationState
 )
 
 _EVOLVE: dict[str, Callable[..., State | None]] = {
@@ -57,6 +60,8 @@ _EVOLVE: dict[str, Callable[..., State | None]] = {
     "starvation": evolve_starvation,
     "bridge": evolve_bridge,
     "notification": evolve_cursor,
+    "tempest-app": evolve_app,
+    "tempest-operation": evolve_operation,
 }
 
 
@@ -138,6 +143,12 @@ class World(Protocol):
 
     def waiting_runs(self, queued_before: int, limit: int) -> Sequence[tuple[str, str]]:
         """Return (task id, run id) of claimable runs queued by then, oldest first."""
+
+    def tempest_operations(self, ref: str) -> Iterable[tuple[str, str]]:
+        """Yield (task id, run id) of the queued operations of an app version, in claim order.
+
+        Left out are tasks that are canceled or paused.
+        """
 
 
 class Policy(Struct, frozen=True, kw_only=True):

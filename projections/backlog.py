@@ -12,7 +12,7 @@ import msgspec
 
 from domain.eligibility import HELD_BACK, NO_DEMAND, Demand, demand_of, owner_key
 from domain.task.state import Run, Task, TaskState
-from domain.values import ACTIVE_CLAIM, PRIORITY_VALUE
+from domain.values import ACTIVE_CLAIM, PRIORITY_VALUE, Facade
 from domain.world import Change
 from projections.rows import Row, Rows
 from projections.schema import define
@@ -51,9 +51,10 @@ BACKLOG: Final = define(
 )
 """`rank` is the negative priority value: the smallest comes first. `owner` is empty for a run that
 anybody may get, `kind:ref` for a pool or a session, and `!` for one that is never handed out. The
-task's status makes a run `held`; `pauses` counts the paused tasks of its lineage. `claimable` is 1
-for a run that may be handed out, 2 for one that asks more of a session: then `wants` says what,
-`demand` is the short name of that, and `agent` is set when a single agent can meet it."""
+task's status makes a run `held`, or that it is handed out elsewhere; `pauses` counts the paused
+tasks of its lineage. `claimable` is 1 for a run that may be handed out, 2 for one that asks more of
+a session: then `wants` says what, `demand` is the short name of that, and `agent` is set when a
+single agent can meet it."""
 
 ATTENTION: Final = define(
     "backlog_attention",
@@ -85,6 +86,9 @@ QUEUED_PAUSED: Final = "queued_paused"
 ACTIVE: Final = "active"
 NEEDS_ATTENTION: Final = "needs_attention"
 PAUSED: Final = "paused_tasks"
+
+ELSEWHERE: Final[frozenset[Facade | None]] = frozenset({"tempest"})
+"""The APIs whose runs are handed out by themselves, and wait there as long as it takes."""
 
 RANKS: Final = tuple(-value for value in PRIORITY_VALUE.values())
 """Every rank there is."""
@@ -233,7 +237,7 @@ def _facts(task: Task, run: Run) -> Row:
         run.queued_at,
         run.coordination_channel_id,
         *_wants(demand_of(task, run)),
-        int(task.status in HELD_BACK),
+        int(task.status in HELD_BACK or task.facade in ELSEWHERE),
     )
 
 

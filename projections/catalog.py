@@ -12,6 +12,7 @@ from projections.reviews import ReviewsProjector
 from projections.rows import Projector
 from projections.runs import RunsProjector
 from projections.tasks import TasksProjector
+from projections.tempest import TempestProjector
 from projections.timeline import TimelineProjector
 
 PROJECTORS: Final[tuple[Projector, ...]] = (
@@ -24,6 +25,7 @@ PROJECTORS: Final[tuple[Projector, ...]] = (
     InboxProjector(),
     RegistryProjector(),
     BridgesProjector(),
+    TempestProjector(),
     TimelineProjector(),
 )
 """In the order in which a change is applied."""

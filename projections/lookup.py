@@ -11,6 +11,7 @@ from domain.world import Change, KeySlot
 from projections.reviews import ReviewLookup
 from projections.rows import Reader, Row, Rows
 from projections.schema import define
+from projections.tempest import TempestLookup
 
 RUN_TASKS: Final = define(
     "run_tasks",
@@ -141,8 +142,11 @@ def _move_session(old: Run | None, new: Run | None, rows: Rows) -> None:
 
 
 def _session_row(run: Run | None) -> Row | None:
-    """Return the row of a run that somebody works on in a session, None for any other run."""
-    if run is None or not run.is_active or not run.session_id:
+    """Return the row of a run that is leased or worked on in a session, None for any other run.
+
+    An app holds its lease without a session.
+    """
+    if run is None or not run.is_active or not (run.session_id or run.claim_token_hash):
         return None
     leased = int(run.claim_token_hash != "")
     return (run.session_id, run.id, run.task_id, run.lease_until, leased)
@@ -170,7 +174,7 @@ def _refs(workspace: WorkspaceState | None) -> Iterable[Row]:
             yield (ref, rank, workspace.id)
 
 
-class Lookup(ReviewLookup):
+class Lookup(ReviewLookup, TempestLookup):
     """The lookups of deciding; every cost is bounded by the answer.
 
     Nearly all are by key, since rows that were just written are then found without a SELECT.

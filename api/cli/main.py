@@ -20,6 +20,7 @@ COMMANDS = {
     "session": "api.cli.registry:session",
     "workspace": "api.cli.registry:workspace",
     "bridge": "api.cli.bridge:bridge",
+    "tempest": "api.cli.tempest:tempest",
     "token": "api.cli.token:token",
     "verify": "api.cli.audit:verify",
     "replay": "api.cli.audit:replay",

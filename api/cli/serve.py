@@ -42,6 +42,7 @@ HELP = {
     "claim_wait_seconds": "How long a waiting claim is held open, at most.",
     "drain_poll_seconds": "Time between two looks of a drain.",
     "shutdown_seconds": "Time for open requests to end when the server stops.",
+    "tempest_lease_seconds": "Time for an app to report on an operation it was handed.",
     "secret_key_file": "File with the key that encrypts secrets; by default the store's and .key.",
     "bridge_private_targets": "Let bridges send to addresses that are not public.",
     "bridge_timeout_seconds": "Time for one try to deliver a notification.",

@@ -2,6 +2,7 @@
 
 from typing import Final
 
+from api.facades.tempest import asking, serving
 from api.operations import Operation
 from api.routes import (
     agent,
@@ -40,5 +41,7 @@ OPERATIONS: Final[tuple[Operation, ...]] = (
     *registry.OPERATIONS,
     *bridges.OPERATIONS,
     *projections.OPERATIONS,
+    *serving.OPERATIONS,
+    *asking.OPERATIONS,
     *pages.OPERATIONS,
 )

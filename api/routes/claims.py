@@ -30,7 +30,7 @@ from replay.committer import Outcome
 _TOKEN_BYTES: Final = 32
 
 
-def _claim_token_hash() -> str:
+def claim_token_hash() -> str:
     """Return the hash of a fresh claim token.
 
     Nobody keeps the token: the holder is known by session and run, and the hash tells its lease
@@ -43,7 +43,7 @@ def _claim_token_hash() -> str:
 async def claim_next(call: Call) -> Answer:
     """Claim the best waiting run under a lease; 204 when there is none."""
     body = await call.read(b.ClaimNextAgentTaskRequest)
-    command = c.ClaimNext(**_criteria(call, body), claim_token_hash=_claim_token_hash())
+    command = c.ClaimNext(**_criteria(call, body), claim_token_hash=claim_token_hash())
     outcome = await _claimed(call, command, wait=bool(body.wait))
     if outcome is None:
         return NO_CONTENT
@@ -56,7 +56,7 @@ async def claim_several(call: Call) -> Answer:
     body = await call.read(b.ClaimAgentTasksRequest)
     most = 1 if body.max_claims is None else body.max_claims
     most = fields.at_least_one(most, "claim.max_claims", MAX_CLAIMS)
-    hashes = tuple(_claim_token_hash() for _ in range(most))
+    hashes = tuple(claim_token_hash() for _ in range(most))
     command = c.ClaimSeveral(**_criteria(call, body), claim_token_hashes=hashes)
     outcome = await _claimed(call, command, wait=bool(body.wait))
     if outcome is None:

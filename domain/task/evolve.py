@@ -267,6 +267,7 @@ def _failed(state: TaskState, recorded: Recorded, fact: e.RunFailed) -> TaskStat
         status="failed",
         result=NO_JSON,
         error=fact.error,
+        failure_kind=fact.failure_kind,
         ended_at=recorded.occurred_at,
         lease_until=0,
         heartbeat_at=0,

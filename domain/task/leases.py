@@ -1,5 +1,7 @@
 """What only the holder of a lease may do, and how leases run out (task API, leases)."""
 
+from typing import Final
+
 from domain import fields
 from domain.commands import (
     CompleteLease,
@@ -22,10 +24,12 @@ from domain.recorded import Recorded
 from domain.task.cascade import settle, status_with
 from domain.task.outcomes import end_badly, end_well, outcome_hash
 from domain.task.state import Run, TaskState
-from domain.values import PAYLOAD_BYTES
+from domain.values import NO_JSON, PAYLOAD_BYTES, Facade
 from domain.world import Plan
 
 _ALL_LEASES = 1_000_000
+FAILING: Final[frozenset[Facade | None]] = frozenset({"tempest"})
+"""The APIs in which nobody could look after a run, so that it fails when its leases run out."""
 
 
 def active_leases(plan: Plan, session_id: str) -> int:
@@ -195,7 +199,14 @@ def _expire(plan: Plan, state: TaskState, run: Run, reason: str) -> None:
         run.id,
     )
     if expiries >= plan.policy.max_lease_expiries:
-        _take_off_queue(plan, state, run, expiries, expired)
+        give_up = _fail if state.task.facade in FAILING else _take_off_queue
+        give_up(plan, state, run, expiries, expired)
+
+
+def _fail(plan: Plan, before: TaskState, run: Run, expiries: int, _: Recorded) -> None:
+    state = plan.existing_task(before.id)
+    error = f"lease expired {expiries} times"
+    end_badly(plan, state, state.runs[run.id], error, NO_JSON, failure_kind="lease_expired")
 
 
 def _take_off_queue(plan: Plan, state: TaskState, run: Run, expiries: int, cause: Recorded) -> None:

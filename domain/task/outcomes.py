@@ -33,7 +33,14 @@ def end_well(
 
 
 def end_badly(
-    plan: Plan, state: TaskState, run: Run, error: str, metadata: Json, *, request_hash: str = ""
+    plan: Plan,
+    state: TaskState,
+    run: Run,
+    error: str,
+    metadata: Json,
+    *,
+    request_hash: str = "",
+    failure_kind: str = "",
 ) -> Reply:
     """Note that the run failed; `request_hash` tells a repeated request of its holder."""
     fact = RunFailed(
@@ -43,6 +50,7 @@ def end_badly(
         metadata=metadata,
         claim_token_hash=run.claim_token_hash,
         request_hash=request_hash,
+        failure_kind=failure_kind,
     )
     settle(plan, state, plan.emit_task(state.id, fact, run.id))
     return Reply(task_id=state.id, run_id=run.id)

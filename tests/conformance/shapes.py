@@ -27,6 +27,11 @@ CHOICES: Final[dict[str, str]] = {
     "SandboxMode": "inherit none ref",
     "Scope": "global workspace",
     "TaskStatus": "draft pending blocked ready in_progress completed failed canceled",
+    "TempestErrorStatus": "error",
+    "TempestOwnerType": "user team",
+    "TempestStatus": "ok error",
+    "TempestVariableType": "variable secret certificate private_key public_key",
+    "TempestVerb": "create update delete read",
     "WorkerMode": "inherit select",
 }
 
@@ -266,6 +271,32 @@ SHAPES: Final[dict[str, str]] = {
         "active_run?:RunSummary|null child_count?:int depth:int last_activity_at:time "
         "parent_task_id? task:TaskReference"
     ),
+    "TempestAction": (
+        "action environment_variables?:[TempestVariable] input:object metadata?:object "
+        "request_type resource:TempestResource"
+    ),
+    "TempestError": "error status:TempestErrorStatus",
+    "TempestLink": "title type url",
+    "TempestLinks": "links?:[TempestLink]",
+    "TempestList": "metadata?:object next request_type resource:TempestResource",
+    "TempestMetadata": "tempest_app_url?",
+    "TempestNext": "metadata:TempestTaskMetadata task:object task_id",
+    "TempestOperation": (
+        "environment_variables?:[TempestVariable] input:object metadata?:object "
+        "operation:TempestVerb request_type resource:TempestResource"
+    ),
+    "TempestOwner": "email name type:TempestOwnerType",
+    "TempestPage": "next resources:[TempestResource]",
+    "TempestProject": "created_at?:time id name organization_id type updated_at?:time",
+    "TempestProjects": "next projects:[TempestProject]",
+    "TempestResource": (
+        "created_at?:time created_by?:text|null deleted_at?:time|null display_name external_id "
+        "external_url? id? links?:TempestLinks|null name?:text|null organization_id? "
+        "properties?:object|null status? synced_at?:time type updated_at?:time"
+    ),
+    "TempestStandard": "error?:text|null message? metadata?:TempestMetadata status:TempestStatus",
+    "TempestTaskMetadata": ("author:TempestOwner owners:[TempestOwner] project_id project_name"),
+    "TempestVariable": "name type:TempestVariableType value",
     "TimelineItem": (
         "actor:Actor event_id event_type origin:Origin payload?:any run?:RunSummary|null "
         "sequence:int task:TaskReference timestamp:time"

@@ -50,10 +50,15 @@ LENIENT: Final = (
     "heartbeatAgentTaskRun",
     "pauseScheduler",
     "pauseTask",
+    "postAppsOperationsNext",
+    "postAppsOperationsReport",
+    "postAppsVersionConnect",
+    "postAppsVersionsHealth",
     "publishTask",
     "putBridge",
     "putSession",
     "putWorkspace",
+    "queueTempestOperation",
     "rebuildProjection",
     "recoverTaskRun",
     "releaseAgentTaskRun",
@@ -86,6 +91,7 @@ BLANK: Final = (
     "listTaskRunReviews",
     "listTaskRuns",
     "listTasks",
+    "listTempestOperations",
 )
 """A parameter that is blank is absent, and words are compared trimmed and in lower case."""
 
@@ -98,10 +104,14 @@ A_MOMENT: Final = (
     "getTaskRun",
     "getTaskRunReview",
     "getTaskTree",
+    "getTempestApp",
+    "getTempestOperation",
     "listTaskReviews",
     "listTaskRunReviews",
     "listTaskRuns",
     "listTasks",
+    "listTempestApps",
+    "listTempestOperations",
 )
 """`as_of` beyond the head is refused, wherever the head is; `scope` may need a `workspace`."""
 
@@ -111,7 +121,12 @@ MEMBERS_GO_TOGETHER: Final = (
     "createTask",
     "createTaskBridgeNotificationSubscription",
     "deleteTask",
+    "postAppsOperationsNext",
+    "postAppsOperationsReport",
+    "postAppsVersionConnect",
+    "postAppsVersionsHealth",
     "putBridge",
+    "queueTempestOperation",
     "requestTaskRunReview",
     "setTaskExecutionProfile",
     "skipProjection",

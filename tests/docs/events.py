@@ -39,6 +39,7 @@ _STREAMS: Final = {
     "inbox": "one stream per actor",
     "bridge": "one stream per bridge",
     "notification": "one stream per subscription",
+    "tempest": "one stream per app version, and one per task of an operation",
     "ops": f"the stream {code(OPS_STREAM)}",
 }
 _SIMPLE: Final[Mapping[type[types.Type], str]] = {

@@ -32,7 +32,11 @@ from domain.registry import (
     evolve_workspace,
 )
 from domain.task.evolve import TASK_FACTS
-from domain.values import LOCAL_USER, Actor, Owner, ReviewOutcome
+from domain.tempest import commands as tempest_commands
+from domain.tempest import events as tempest_events
+from domain.tempest.commands import AppCommand
+from domain.tempest.values import HealthReport, Variable
+from domain.values import LOCAL_USER, Actor, Blob, Owner, ReviewOutcome
 from domain.world import evolve
 from projections.wire.events import payload
 from tests.support.spec import HTTP, HUMAN, NOW
@@ -55,12 +59,15 @@ def test_the_list_of_facts_is_complete_and_has_no_type_twice() -> None:
             registry_events,
             projection_events,
             bridge_events,
+            tempest_events,
         )
         for fact in _classes(module, Fact)
     }
     assert set(FACTS) == defined
     assert len(FACTS) == len(FACT_BY_TYPE) == len(defined)
-    assert set(events.__all__) == {fact.__name__ for fact in FACTS} | {
+    # Other APIs keep their facts to themselves.
+    own = [fact for fact in FACTS if not fact.__module__.endswith("tempest.events")]
+    assert set(events.__all__) == {fact.__name__ for fact in own} | {
         "FACTS",
         "FACT_BY_TYPE",
         "Fact",
@@ -72,9 +79,9 @@ def test_task_streams_hold_exactly_the_facts_named_after_tasks() -> None:
 
 
 def test_every_command_has_a_decision() -> None:
-    modules = (commands, bridge_commands, force_commands)
+    modules = (commands, bridge_commands, force_commands, tempest_commands)
     known = {command for module in modules for command in _classes(module, Command)}
-    assert known - {Claim, Execution, LeaseCommand} == COMMANDS
+    assert known - {AppCommand, Claim, Execution, LeaseCommand} == COMMANDS
 
 
 def test_private_members_exist() -> None:
@@ -123,7 +130,11 @@ EVENT_TABLE: dict[str, tuple[set[str], set[str]]] = {
     "task.run_session_bound": (TASK_STATE, {"session_id"}),
     "task.run_started": (TASK_STATE, {"session_id"}),
     "task.run_completed": (TASK_STATE, {"result", "claim_token_hash"}),
-    "task.run_failed": ({*TASK_STATE, "error"}, {"metadata", "claim_token_hash"}),
+    # `failure_kind` is an addition.
+    "task.run_failed": (
+        {*TASK_STATE, "error"},
+        {"metadata", "claim_token_hash", "failure_kind"},
+    ),
     "task.run_canceled": (
         TASK_STATE,
         {"reason", "metadata", "session_id", "propagated_from_task_id"},
@@ -268,6 +279,13 @@ EVENT_TABLE: dict[str, tuple[set[str], set[str]]] = {
         {"subscription_id", "subject_sequence", "delivery_id", "attempt", "error", "retry_at"},
         {"workspace_id", "status_code"},
     ),
+    "tempest.version_connected": ({"app_id", "version"}, {"workspace_id"}),
+    "tempest.health_reported": ({"app_id", "version", "reports"}, {"workspace_id"}),
+    "tempest.operation_queued": (
+        {"app_id", "version", "request_type", "operation", "resource_type", "requested_by", "page"},
+        {"workspace_id", "external_id", "previous_task_id", "request_blob", "environment"},
+    ),
+    "tempest.response_kept": ({"response"}, set()),
 }
 
 VALUES: dict[str, Any] = {
@@ -280,6 +298,12 @@ VALUES: dict[str, Any] = {
     "changed_fields": ("title",),
     "claimed_by": HUMAN,
     "declared": True,
+    "environment": (Variable(name="A", type="variable"),),
+    "page": 1,
+    "reports": (HealthReport(type="x", status="healthy"),),
+    "request_blob": Blob("0" * 64, 1),
+    "requested_by": HUMAN,
+    "response": Blob("0" * 64, 1),
     "default_key": True,
     "last_seen_activity_at": NOW,
     "lease_until": NOW,

@@ -15,7 +15,9 @@ from domain.commands import Command
 from domain.decide import COMMANDS
 from domain.events import NotificationPassedOver, ProjectionCaughtUp
 from domain.instants import SECOND, rfc3339
+from domain.tempest.commands import TakeOperation
 from domain.values import Actor, Json, Origin
+from tests.domain.tempest import scripts as tempest
 from tests.support.invariants import refold
 from tests.support.spec import HUMAN, NOW, Spec, Step
 
@@ -209,6 +211,7 @@ BUILDERS: dict[type[Command], dict[str, Any]] = {
         "sequence": st.integers(1, 3),
         "reason": texts,
     },
+    **tempest.BUILDERS,
 }
 OFTEN: list[type[Command]] = [
     c.CreateTask,
@@ -221,6 +224,7 @@ OFTEN: list[type[Command]] = [
     c.AddDependency,
     c.RequestReview,
     c.SubmitVerdict,
+    *tempest.OFTEN,
 ]
 Script: TypeAlias = Sequence[tuple[Command, Actor, int, str]]
 
@@ -245,19 +249,19 @@ scripts = st.lists(
 def told(script: Script, *, checked: bool) -> Spec:
     """Run a script; refused commands leave no trace."""
     spec, now = Spec(), NOW
-    for command, actor, seconds, limit in script:
+    for number, (command, actor, seconds, limit) in enumerate(script):
         now += seconds * SECOND
-        step = Step(command=_own_token(command, now), actor=actor, origin=_origin(actor), at=now)
+        step = Step(command=_own_token(command, number), actor=actor, origin=_origin(actor), at=now)
         spec.when(step, workspace_limit=limit, checked=checked)
     return spec
 
 
-def _own_token(command: Command, now: int) -> Command:
-    token = f"sha256:{now}"
-    if isinstance(command, c.ClaimNext):
-        return replace(command, claim_token_hash=f"{token}@{command.session_id}")
+def _own_token(command: Command, number: int) -> Command:
+    token = f"sha256:{number}"
+    if isinstance(command, c.ClaimNext | TakeOperation):
+        return replace(command, claim_token_hash=token)
     if isinstance(command, c.ClaimSeveral):
-        made = (f"{token}@{command.session_id}.{n}" for n in command.claim_token_hashes)
+        made = (f"{token}.{n}" for n in command.claim_token_hashes)
         return replace(command, claim_token_hashes=tuple(made))
     return command
 

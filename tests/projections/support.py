@@ -136,6 +136,9 @@ class Ledger:
     def waiting_runs(self, queued_before: int, limit: int) -> Sequence[tuple[str, str]]:
         return waiting_runs(self.store, queued_before, limit)
 
+    def tempest_operations(self, ref: str) -> Iterable[tuple[str, str]]:
+        return self.lookup.tempest_operations(ref)
+
     def task_of_review(self, review_id: str) -> str | None:
         return self.lookup.task_of_review(review_id)
 

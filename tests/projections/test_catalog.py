@@ -28,6 +28,7 @@ def test_names_and_versions_are_stored_data(projector: Projector) -> None:
         ("inbox", 1),
         ("registry", 1),
         ("bridges", 1),
+        ("tempest", 1),
         ("timeline", 1),
     }
 

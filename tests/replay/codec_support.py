@@ -1,5 +1,6 @@
 """A codec for tests, and strategies for everything it has to carry."""
 
+from hashlib import sha256
 from typing import Any, Literal, get_args, get_origin
 
 import msgspec
@@ -9,7 +10,7 @@ from msgspec import Raw, Struct
 
 from domain.events import FACTS, Fact
 from domain.recorded import Recorded
-from domain.values import NO_JSON
+from domain.values import NO_JSON, Blob
 from replay.codec import LedgerMapper
 
 
@@ -43,11 +44,16 @@ def _within_64_bits(value: Any) -> Any:
             return value
 
 
+DIGESTS = st.binary(max_size=3).map(lambda text: sha256(text).hexdigest())
+
+
 def values_of(annotation: Any) -> st.SearchStrategy[Any]:
     """Return a strategy for the values of a field."""
     origin, arguments = get_origin(annotation), get_args(annotation)
     if annotation is Raw:
         return st.just(NO_JSON) | JSON_TEXTS
+    if annotation is Blob:
+        return st.builds(Blob, DIGESTS, st.integers(0, 2**63 - 1))
     if hasattr(annotation, "__metadata__") or annotation is int:
         return st.integers(-(2**63), 2**63 - 1)
     if annotation is float:

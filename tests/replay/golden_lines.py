@@ -21,6 +21,14 @@ from domain.profile import (
     WorkerProfile,
 )
 from domain.recorded import Recorded
+from domain.tempest.values import (
+    ActionDefinition,
+    HealthReport,
+    Link,
+    Links,
+    ResourceDefinition,
+    Variable,
+)
 from domain.values import Actor, Blob, Origin, Owner, Soul
 from replay.codec import LedgerMapper
 from tests.replay.codec_support import plain_mapper
@@ -28,6 +36,19 @@ from tests.replay.codec_support import plain_mapper
 FOLDER = Path(__file__).parent / "golden"
 NUMBERS: dict[Any, Any] = {bool: True, int: 7, float: 0.5}
 STRUCTS = {
+    HealthReport: HealthReport(type="bucket", status="degraded", message="slow"),
+    ResourceDefinition: ResourceDefinition(
+        type="bucket",
+        display_name="Bucket",
+        description="Where files are",
+        lifecycle_stage="operate",
+        list_supported=True,
+        create_supported=True,
+        create_input_schema=Raw(b'{"type":"object"}'),
+        links=Links(links=(Link(title="Docs", url="https://docs.example/", type="support"),)),
+        actions=(ActionDefinition(name="empty", input_json_schema=Raw(b"{}")),),
+    ),
+    Variable: Variable(name="TOKEN", type="secret"),
     Actor: Actor("agent_session", "sess-1"),
     Owner: Owner("pool", "builders"),
     Blob: Blob("6b86b273ff34fce19d6b804eff5a3f5747ada4eaa22f1d49c01e52ddb7875b4b", 1),
@@ -95,7 +116,8 @@ def sample_value(name: str, annotation: Any) -> Any:
     if annotation is str:
         return f"{name} \u00e9"
     if origin is tuple:
-        return (sample_value(name, arguments[0]), "second")
+        item = sample_value(name, arguments[0])
+        return (item, "second") if isinstance(item, str) else (item,)
     if hasattr(annotation, "__metadata__"):
         return 1_700_000_000_000_000
     # A choice of words, or a value that may be missing.

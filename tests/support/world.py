@@ -9,7 +9,7 @@ from domain.profile import ExecutionProfile
 from domain.recorded import Recorded
 from domain.registry import WorkspaceState
 from domain.task.state import Review, Run, Task, TaskState
-from domain.values import PRIORITY_VALUE
+from domain.values import PRIORITY_VALUE, Owner
 from domain.world import Change, ClaimQuery, Context, KeySlot, Plan, State, evolve
 
 NEVER_CLAIMED = {"draft", "blocked", "canceled"}
@@ -131,11 +131,25 @@ class World:
             (run.queued_at, run.id, task.id)
             for task, run in self.runs()
             if run.status == "queued"
+            and task.facade != "tempest"
             and run.queued_at <= queued_before
             and task.status not in NEVER_CLAIMED
             and not any(self.task(task_id).paused for task_id in task.lineage)
         ]
         return [(task_id, run_id) for _, run_id, task_id in sorted(found)[:limit]]
+
+    def tempest_operations(self, ref: str) -> Iterator[tuple[str, str]]:
+        found = [
+            (task, run)
+            for task, run in self.runs()
+            if task.facade == "tempest"
+            and task.owner == Owner("extension", ref)
+            and run.status == "queued"
+            and task.status not in NEVER_CLAIMED
+            and not task.paused
+        ]
+        found.sort(key=_claim_order)
+        return ((task.id, run.id) for task, run in found)
 
     def reviews(self) -> list[tuple[Task, Review]]:
         """Return the reviews of tasks that are not deleted, the oldest wish first."""

@@ -1,0 +1,1 @@
+"""Tempest Private Apps: what its CLI calls, and how to ask something of an app."""
