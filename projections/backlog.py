@@ -11,6 +11,8 @@ from typing import Final, TypeAlias
 import msgspec
 
 from domain.eligibility import HELD_BACK, NO_DEMAND, Demand, demand_of, owner_key
+from domain.events import TaskDeleted, TaskPaused, TaskResumed
+from domain.task.evolve import TASK_FACTS
 from domain.task.state import Run, Task, TaskState
 from domain.values import ACTIVE_CLAIM, PRIORITY_VALUE, Facade
 from domain.world import Change
@@ -107,8 +109,10 @@ class BacklogProjector:
     """Keeps the backlog and the counters."""
 
     name = "backlog"
-    version = 2
+    version = 3
     separable = True
+    facts = TASK_FACTS
+    apart = frozenset({TaskPaused, TaskResumed, TaskDeleted})
     tables = (BACKLOG, BACKLOG_TREE, ATTENTION, PAUSED_TASKS, COUNTERS)
 
     def apply(self, change: Change, rows: Rows) -> None:
@@ -284,5 +288,7 @@ def _add(tally: _Tally, rows: Rows) -> None:
     for (name, workspace_id), difference in tally.items():
         if difference:
             found = rows.get(COUNTERS, (name, workspace_id))
-            value = (found[2] if found else 0) + difference
-            rows.put(COUNTERS, (name, workspace_id, value))
+            if value := (found[2] if found else 0) + difference:
+                rows.put(COUNTERS, (name, workspace_id, value))
+            else:
+                rows.delete(COUNTERS, (name, workspace_id))

@@ -6,8 +6,9 @@ costs what facets there are, however many tasks and runs are behind them.
 
 from typing import Any, Final, TypeAlias
 
-from domain.events import RunForceStopped
+from domain.events import RunForceStopped, TaskDeleted, TaskUpdated
 from domain.recorded import Recorded
+from domain.task.evolve import TASK_FACTS
 from domain.task.state import Run, Task, TaskState
 from domain.world import Change
 from projections.rows import Row, Rows
@@ -115,6 +116,8 @@ class DashboardProjector:
 
     name = "dashboard"
     version = 2
+    facts = TASK_FACTS
+    apart = frozenset({TaskUpdated, TaskDeleted, RunForceStopped})
     tables = (
         DASHBOARD_TASKS,
         DASHBOARD_RUNS,

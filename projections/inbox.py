@@ -5,8 +5,9 @@ Tasks that nobody has to look at have no row, so that an inbox costs what is in 
 
 from typing import Final, NamedTuple
 
-from domain.events import TaskTriaged
+from domain.events import TaskDeleted, TaskTriaged
 from domain.recorded import Recorded
+from domain.task.evolve import TASK_FACTS
 from domain.task.state import Task, TaskState, latest_run
 from domain.values import PRIORITY_VALUE
 from domain.world import Change
@@ -78,8 +79,10 @@ class InboxProjector:
     """Keeps what inboxes are read from."""
 
     name = "inbox"
-    version = 1
+    version = 2
     separable = True
+    facts = TASK_FACTS | {TaskTriaged}
+    apart = frozenset({TaskTriaged, TaskDeleted})
     tables = (INBOX_LANES, INBOX_WORK, INBOX_COUNTERS, TRIAGE)
 
     def apply(self, change: Change, rows: Rows) -> None:
@@ -161,7 +164,10 @@ def _leave(task: Task, before: tuple[str, ...], after: tuple[str, ...], rows: Ro
 
 def _count(lane: str, workspace_id: str, one: int, rows: Rows) -> None:
     found = rows.get(INBOX_COUNTERS, (lane, workspace_id))
-    rows.put(INBOX_COUNTERS, (lane, workspace_id, (found[2] if found else 0) + one))
+    if value := (found[2] if found else 0) + one:
+        rows.put(INBOX_COUNTERS, (lane, workspace_id, value))
+    else:
+        rows.delete(INBOX_COUNTERS, (lane, workspace_id))
 
 
 def _row(lane: str, task: Task) -> Row:

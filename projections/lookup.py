@@ -3,8 +3,10 @@
 from collections.abc import Iterable, Sequence
 from typing import Final
 
+from domain.events import WorkspaceRegistered, WorkspaceRemoved
 from domain.recorded import Recorded
 from domain.registry import WorkspaceState
+from domain.task.evolve import TASK_FACTS
 from domain.task.state import Run, TaskState
 from domain.values import Actor, Origin
 from domain.world import Change, KeySlot
@@ -70,6 +72,7 @@ class LookupProjector:
     name = "lookup"
     version = 1
     separable = True
+    facts = TASK_FACTS | {WorkspaceRegistered, WorkspaceRemoved}
     tables = (
         RUN_TASKS,
         IDEMPOTENCY_KEYS,

@@ -4,6 +4,14 @@ from typing import Final, TypeVar
 
 import msgspec
 
+from domain.events import (
+    SessionRegistered,
+    SessionStopped,
+    TokenCreated,
+    TokenRevoked,
+    WorkspaceRegistered,
+    WorkspaceRemoved,
+)
 from domain.registry import OpsState, SessionState, TokenState, WorkspaceState
 from domain.world import Change
 from projections.rows import Reader, Rows
@@ -40,6 +48,16 @@ class RegistryProjector:
     name = "registry"
     version = 1
     separable = True
+    facts = frozenset(
+        {
+            SessionRegistered,
+            SessionStopped,
+            TokenCreated,
+            TokenRevoked,
+            WorkspaceRegistered,
+            WorkspaceRemoved,
+        }
+    )
     tables = (SESSIONS, WORKSPACES, TOKENS)
 
     def apply(self, change: Change, rows: Rows) -> None:

@@ -5,6 +5,8 @@ from typing import Final
 
 import msgspec
 
+from domain.events import TaskDeleted
+from domain.task.review_folds import REVIEW_FOLDS
 from domain.task.state import Review, TaskState
 from domain.world import Change
 from projections.rows import Row, Rows, Store
@@ -53,6 +55,7 @@ class ReviewsProjector:
     name = "reviews"
     version = 1
     separable = True
+    facts = frozenset({*REVIEW_FOLDS, TaskDeleted})
     tables = (REVIEWS,)
 
     def apply(self, change: Change, rows: Rows) -> None:

@@ -5,6 +5,7 @@ from typing import Final
 import msgspec
 
 from domain.recorded import Recorded
+from domain.task.evolve import TASK_FACTS
 from domain.task.state import Run, TaskState
 from domain.world import Change
 from projections.rows import Row, Rows
@@ -35,6 +36,7 @@ class RunsProjector:
     name = "runs"
     version = 1
     separable = True
+    facts = TASK_FACTS
     tables = (RUNS,)
 
     def apply(self, change: Change, rows: Rows) -> None:

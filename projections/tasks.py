@@ -8,6 +8,7 @@ from typing import Final
 
 import msgspec
 
+from domain.task.evolve import TASK_FACTS
 from domain.task.state import Run, Task, TaskState
 from domain.world import Change
 from projections.rows import Row, Rows
@@ -53,6 +54,7 @@ class TasksProjector:
     name = "tasks"
     version = 1
     separable = True
+    facts = TASK_FACTS
     tables = (TASKS,)
 
     def apply(self, change: Change, rows: Rows) -> None:

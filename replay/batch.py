@@ -8,6 +8,7 @@ from msgspec import Struct
 
 from domain.commands import Command, Reply
 from domain.errors import DomainError, StreamHeldError
+from domain.events import FACT_BY_TYPE, Fact
 from domain.recorded import Recorded, task_stream
 from domain.refusals import held_back
 from domain.task.state import Run, TaskState
@@ -62,6 +63,25 @@ def separable(projector: Projector) -> bool:
     A projector says so in `separable`; one that says nothing stands still as a whole.
     """
     return getattr(projector, "separable", False)
+
+
+def passed_over(projector: Projector) -> frozenset[str]:
+    """Return the types of events that never change its rows.
+
+    A projector names in `facts` those that may; one that says nothing gets them all, and so does
+    every projector those of unknown types.
+    """
+    facts: frozenset[type[Fact]] = getattr(projector, "facts", frozenset(FACT_BY_TYPE.values()))
+    return frozenset(FACT_BY_TYPE) - {fact.TYPE for fact in facts}
+
+
+def apart(projector: Projector) -> frozenset[type[Fact]] | None:
+    """Return the facts whose events it needs as changes of their own; None stands for all.
+
+    A projector says so in `apart`. Of other events it only compares the states before and after
+    them, so that several of one stream may be one change, and streams may change places.
+    """
+    return getattr(projector, "apart", None)
 
 
 def decides(projector: Projector) -> bool:

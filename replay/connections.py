@@ -312,6 +312,17 @@ class SQLiteAccess:
         finally:
             lock.release()
 
+    @contextmanager
+    def attached(self, path: str) -> Iterator[str]:
+        """Let the writing connection read another file; no transaction may be open."""
+        connection = self.writer.connection
+        connection.execute("ATTACH ? AS made", (f"{Path(path).absolute().as_uri()}?mode=ro",))
+        try:
+            yield "made"
+        finally:
+            with suppress(sqlite3.Error):
+                connection.execute("DETACH made")
+
     def committed(self) -> None:
         """Let the log of the commits be moved into the database soon."""
         self.checkpointer.grown = True

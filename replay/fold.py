@@ -3,10 +3,13 @@
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any, Final, Protocol
 
+from msgspec import Struct
+
 from domain.recorded import Recorded, task_stream
+from domain.task.evolve import TASK_FACTS
 from domain.task.state import TaskState
 from domain.world import Change, State, evolve
-from replay.batch import Projector
+from replay.batch import Projector, apart, passed_over
 from replay.errors import described
 from replay.rows import RowBuffer
 from replay.store import Row
@@ -19,8 +22,8 @@ _PAGE_STATEMENT: Final = (
     " ORDER BY notification_id LIMIT ?"
 )
 _BEFORE: Final = (
-    "SELECT * FROM stored_events WHERE originator_id = ? AND notification_id < ?"
-    " ORDER BY originator_version"
+    "SELECT * FROM stored_events WHERE originator_id = ? AND originator_version > ?"
+    " AND notification_id < ? ORDER BY originator_version"
 )
 
 
@@ -43,6 +46,14 @@ class FoldError(Exception):
         super().__init__(f"event {sequence}, a {type_}: {self.error}")
 
 
+class _Span(Struct, gc=False):
+    """Events of one stream that are applied together: all but the last show in the states only."""
+
+    before: State | None
+    last: Recorded
+    after: State | None
+
+
 class Fold:
     """Applies events in order to the rows of one read model.
 
@@ -58,15 +69,24 @@ class Fold:
         *,
         skipped: Collection[int] = (),
         held: Mapping[str, int] | None = None,
+        spanning: bool = False,
         most_states: int = _MOST_STATES,
     ) -> None:
-        """Fold what `decode` makes of stored rows."""
+        """Fold what `decode` makes of stored rows.
+
+        When `spanning`, several events of a stream are one change where the projector allows it; a
+        FoldError may then name a later event than the one that cannot be applied.
+        """
+        self.spanning = spanning
         self._decode = decode
         self._projector = projector
+        self._passed_over = passed_over(projector)
+        self._with_gaps = not self._passed_over.isdisjoint(fact.TYPE for fact in TASK_FACTS)
         self._skipped = frozenset(skipped)
         self._held = dict(held or {})
         self._most_states = most_states
         self._states: dict[str, State | None] = {}
+        self._spans: dict[str, _Span] = {}
         self._bytes = 0
 
     def page(
@@ -83,39 +103,59 @@ class Fold:
     def apply(self, stored: Iterable[Row], source: Source, rows: RowBuffer) -> None:
         """Apply stored events; raises FoldError."""
         row: Row = (0, "", 0, "", b"")
-        decode, states, project = self._decode, self._states, self._projector.apply
-        held = self._held
+        decode, states, spans = self._decode, self._states, self._spans
+        passed_over, skipped, held = self._passed_over, self._skipped, self._held
+        alone = apart(self._projector) if self.spanning else None
         try:
             for row in stored:
-                if row[0] in self._skipped:
+                if row[3] in passed_over:
+                    continue
+                sequence, stream, version, _, _ = row
+                if sequence in skipped:
+                    self._end_spans(source, rows)
                     self._pass_over(source, row)
                     continue
-                stream = row[1]
-                if held and row[0] >= held.get(stream, row[0] + 1):
+                if held and sequence >= held.get(stream, sequence + 1):
                     continue
                 recorded = decode(*row)
-                before = states[stream] if stream in states else self._before(source, stream, row)
+                before = states.get(stream)
+                if (before.version if before is not None else 0) != version - 1:
+                    before = self._folded(source, stream, sequence, before)
                 after = states[stream] = evolve(before, recorded)
-                task = after if isinstance(after, TaskState) else None
-                about = task or (self._subject(source, recorded) if recorded.task_id else None)
-                paused_by = self._paused_by(source, about, row[0]) if about else ""
-                project(
-                    Change(
-                        recorded=recorded,
-                        before=before,
-                        after=after,
-                        task=task,
-                        about=about,
-                        paused_by=paused_by,
-                    ),
-                    rows,
-                )
                 self._bytes += len(row[4])
+                if alone is None or type(recorded.fact) in alone:
+                    if spans:
+                        self._end_spans(source, rows)
+                    self._project(source, _Span(before, recorded, after), rows)
+                elif (span := spans.get(stream)) is None:
+                    spans[stream] = _Span(before, recorded, after)
+                else:
+                    span.last, span.after = recorded, after
                 if len(states) > self._most_states or self._bytes > _MOST_BYTES:
                     self._trim()
+            self._end_spans(source, rows)
         except Exception as error:
             self.forget()
             raise FoldError(row[0], row[1], row[3], error) from error
+
+    def _end_spans(self, source: Source, rows: RowBuffer) -> None:
+        for span in self._spans.values():
+            self._project(source, span, rows)
+        self._spans.clear()
+
+    def _project(self, source: Source, span: "_Span", rows: RowBuffer) -> None:
+        recorded, after = span.last, span.after
+        task = after if isinstance(after, TaskState) else None
+        about = task or (self._subject(source, recorded) if recorded.task_id else None)
+        change = Change(
+            recorded=recorded,
+            before=span.before,
+            after=after,
+            task=task,
+            about=about,
+            paused_by=self._paused_by(source, about, recorded.sequence) if about else "",
+        )
+        self._projector.apply(change, rows)
 
     def apply_alone(self, stored: Iterable[Row], source: Source, rows: RowBuffer) -> None:
         """Apply events of one stream that lie apart, as `apply` does."""
@@ -131,6 +171,7 @@ class Fold:
     def forget(self) -> None:
         """Forget every state: what was applied has been undone."""
         self._states.clear()
+        self._spans.clear()
         self._bytes = 0
 
     def _trim(self) -> None:
@@ -139,13 +180,12 @@ class Fold:
             del self._states[stream]
         self._bytes //= 2
 
-    def _before(self, source: Source, stream: str, row: Row) -> State | None:
-        """Return the state of a stream before an event of it."""
-        return None if row[2] == 1 else self._folded(source, stream, row[0])
-
-    def _folded(self, source: Source, stream: str, sequence: int) -> State | None:
-        state: State | None = None
-        for row in source.select(_BEFORE, (stream, sequence)):
+    def _folded(
+        self, source: Source, stream: str, sequence: int, state: State | None = None
+    ) -> State | None:
+        """Return the state of a stream before an event, from an earlier one on."""
+        version = state.version if state is not None else 0
+        for row in source.select(_BEFORE, (stream, version, sequence)):
             state = self._evolved(state, row)
         return state
 
@@ -160,28 +200,27 @@ class Fold:
 
     def _pass_over(self, source: Source, row: Row) -> None:
         """Let an event change the state, if it can be read, but no rows."""
-        stream = row[1]
-        known = stream in self._states
-        before = self._states[stream] if known else self._before(source, stream, row)
-        self._states[stream] = self._evolved(before, row)
+        before = self._folded(source, row[1], row[0], self._states.get(row[1]))
+        self._states[row[1]] = self._evolved(before, row)
 
     def _subject(self, source: Source, recorded: Recorded) -> TaskState | None:
         """Return the task that an event of another stream belongs to, as it was then."""
-        stream = task_stream(recorded.task_id)
-        if stream not in self._states:
-            self._states[stream] = self._folded(source, stream, recorded.sequence)
-        state = self._states[stream]
+        state = self._state_before(source, task_stream(recorded.task_id), recorded.sequence)
         return state if isinstance(state, TaskState) else None
+
+    def _state_before(self, source: Source, stream: str, sequence: int) -> State | None:
+        """Return the state of another stream than that of an event, before it."""
+        if stream not in self._states or self._with_gaps:
+            known = self._states.get(stream)
+            self._states[stream] = self._folded(source, stream, sequence, known)
+        return self._states[stream]
 
     def _paused_by(self, source: Source, state: TaskState, sequence: int) -> str:
         """Return the nearest paused task of a lineage, empty when none is."""
         if state.task.paused:
             return state.id
         for ancestor_id in state.task.ancestors:
-            stream = task_stream(ancestor_id)
-            if stream not in self._states:
-                self._states[stream] = self._folded(source, stream, sequence)
-            ancestor = self._states[stream]
+            ancestor = self._state_before(source, task_stream(ancestor_id), sequence)
             if not isinstance(ancestor, TaskState) or ancestor.task.deleted:
                 continue
             if ancestor.task.paused:

@@ -15,6 +15,7 @@ from msgspec.structs import replace
 from replay import scratch, tables
 from replay.attach import Slices, failure_of, skipped_by
 from replay.batch import decides
+from replay.carrying import carried
 from replay.digest import Difference, differences, digest
 from replay.fold import PAGE, Fold, FoldError
 from replay.read_models import (
@@ -30,7 +31,6 @@ from replay.read_models import (
     release,
     standing_of,
 )
-from replay.rows import Table
 from replay.scratch import Scratch
 from replay.statements import HEAD, OF_STREAM
 from replay.store import Connection, SqlReader
@@ -234,35 +234,13 @@ class Workshop(Workbench):
         return digest(stored, self.projector.tables) == found
 
     def _copy(self, made: Scratch, rebuilding: Rebuilding) -> Rebuilding:
-        target = sum(_count(made.connection, table) for table in self.projector.tables)
-        copied = 0
         self.start_phase(0)
-        for table in self.projector.tables:
-            copied += _count(self.ledger.writer.connection, table, tables.NEXT)
-            for count in self._copy_table(made.connection, table):
-                copied += count
-                self.tell("copy", copied, target)
+        for copied, target in carried(self, made):
+            self.tell("copy", copied, target)
         self._empty_previous()
         following = replace(rebuilding, phase="follow")
         self._put_rebuilding(following)
         return following
-
-    def _copy_table(self, source: Connection, table: Table) -> Iterator[int]:
-        name, keys = f"{table.name}{tables.NEXT}", table.columns[: table.key_columns]
-        order = ",".join(keys)
-        last = self.ledger.writer.connection.execute(
-            f"SELECT {order} FROM {name} ORDER BY {','.join(f'{key} DESC' for key in keys)} LIMIT 1"
-        ).fetchone()
-        behind = f" WHERE ({order}) > ({','.join('?' * len(keys))})" if last else ""
-        cursor = source.execute(
-            f"SELECT {','.join(table.columns)} FROM {table.name}{behind} ORDER BY {order}",
-            last or (),
-        )
-        insert = f"INSERT INTO {name} VALUES ({','.join('?' * len(table.columns))})"
-        while page := cursor.fetchmany(self.slice):
-            with self.slicing() as connection:
-                connection.executemany(insert, page)
-            yield len(page)
 
     def _empty_previous(self) -> None:
         with self.writing() as connection:
@@ -376,6 +354,7 @@ class Workshop(Workbench):
             self.projector,
             skipped=skipped_by(self.ledger, self.name),
             held={stream: failure.sequence for stream, failure in found.items()},
+            spanning=True,
         )
         return Scratch(path, self.projector, fold)
 
@@ -400,9 +379,3 @@ class Workshop(Workbench):
             elif standing.state == "detached":
                 standing = replace(standing, failure=failure)
             put_standing(connection, self.name, standing)
-
-
-def _count(connection: Connection, table: Table, suffix: str = "") -> int:
-    row = connection.execute(f"SELECT count(*) FROM {table.name}{suffix}").fetchone()
-    count: int = row[0]
-    return count

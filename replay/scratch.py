@@ -42,7 +42,7 @@ class Scratch:
 
     def __init__(self, path: str, projector: Projector, fold: Fold) -> None:
         """Open the file, or begin anew where there is none of the same projector version."""
-        self._path = path
+        self.path = path
         self._projector = projector
         self.connection = self._open()
         self.position, self.digest = self._progress()
@@ -51,11 +51,11 @@ class Scratch:
         self._fold = fold
 
     def _open(self) -> sqlite3.Connection:
-        connection = _connect(self._path)
+        connection = _connect(self.path)
         if not _is_of(connection, _fingerprint(self._projector)):
             connection.close()
-            remove(self._path)
-            connection = _connect(self._path)
+            remove(self.path)
+            connection = _connect(self.path)
             self._create(connection)
         return connection
 
@@ -77,6 +77,16 @@ class Scratch:
 
     def take(self, source: SqlReader, upto: int, limit: int = PAGE) -> int:
         """Fold one page, durably; return how many events that were. Raises FoldError."""
+        try:
+            return self._take(source, upto, limit)
+        except FoldError:
+            if not self._fold.spanning:
+                raise
+            # Which event it was shows when each is applied by itself.
+            self._fold.spanning = False
+            return self._take(source, upto, limit)
+
+    def _take(self, source: SqlReader, upto: int, limit: int) -> int:
         connection = self.connection
         connection.execute("BEGIN")
         try:

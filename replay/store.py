@@ -157,6 +157,12 @@ class Access(Protocol):
     def alone(self, work: str) -> AbstractContextManager[None]:
         """Keep others from the same work; raises StoreInUseError when somebody is at it."""
 
+    def attached(self, path: str) -> AbstractContextManager[str]:
+        """Return a context manager giving the schema of an SQLite file for the writing session.
+
+        It is empty where the store cannot read such a file.
+        """
+
     def committed(self) -> None:
         """Take note of a commit of this process."""
 

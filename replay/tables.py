@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from typing import Final
 
 from replay.rows import Table
-from replay.store import Connection
+from replay.store import Connection, Row
 
 NEXT: Final = "__next"
 PREVIOUS: Final = "__previous"
@@ -60,6 +60,16 @@ def empty_some(connection: Connection, table: Table, suffix: str) -> bool:
         f"DELETE FROM {name} WHERE ({keys}) IN (SELECT {keys} FROM {name} LIMIT {_SLICE})"
     )
     return done.rowcount > 0
+
+
+def last_key(connection: Connection, table: Table, suffix: str) -> Row:
+    """Return the largest key in a copy, empty when it has no rows."""
+    keys = table.columns[: table.key_columns]
+    found: Row | None = connection.execute(
+        f"SELECT {','.join(keys)} FROM {table.name}{suffix}"
+        f" ORDER BY {','.join(f'{key} DESC' for key in keys)} LIMIT 1"
+    ).fetchone()
+    return found or ()
 
 
 def rename(connection: Connection, tables: Iterable[Table], before: str, after: str) -> None:

@@ -15,7 +15,7 @@ from replay.statements import HEAD
 from replay.store import Connection, locked
 
 _LOCK_SECONDS: Final = 30.0
-_SLICE_SECONDS: Final = 0.004
+_SLICE_SECONDS: Final = 0.002
 _SMALLEST, _LARGEST = 20, 2_000
 _ALONE_SECONDS: Final = 0.2
 _LARGEST_ALONE: Final = 20_000
@@ -78,7 +78,7 @@ class Workbench:
         served = ledger.access.served
         self._seconds = _SLICE_SECONDS if served else _ALONE_SECONDS
         self._largest = _LARGEST if served else _LARGEST_ALONE
-        self._pause = 10 * _SLICE_SECONDS if served else 0.0
+        self._pause = 20 * _SLICE_SECONDS if served else 0.0
         self.slice = 100
 
     def standing(self) -> Standing:

@@ -1,7 +1,6 @@
 """Times as clients read them."""
 
-from functools import lru_cache
-from typing import Annotated
+from typing import Annotated, Final
 
 from msgspec import Meta
 
@@ -10,14 +9,8 @@ from domain.instants import rfc3339
 DateTime = Annotated[str, Meta(extra_json_schema={"format": "date-time"})]
 """An RFC 3339 text in UTC."""
 
-
-@lru_cache(maxsize=8192)
-def date_time(instant: int) -> str:
-    """Return the text of an instant, T0 when it is not set.
-
-    The same few times come back in frame after frame, so the texts are kept.
-    """
-    return rfc3339(instant)
+date_time: Final = rfc3339
+"""Return the text of an instant, T0 when it is not set; the last few thousand are kept."""
 
 
 def optional_time(instant: int) -> str | None:

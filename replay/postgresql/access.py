@@ -4,7 +4,7 @@ import asyncio
 import os
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import closing, contextmanager, suppress
+from contextlib import AbstractContextManager, closing, contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import Any, Final
 
@@ -172,6 +172,10 @@ class PostgresAccess:
             yield
         finally:
             session.close()
+
+    def attached(self, _path: str) -> AbstractContextManager[str]:
+        """Return a context manager giving nothing: the server does not see the file."""
+        return nullcontext("")
 
     def committed(self) -> None:
         """Do nothing: the database looks after its own log."""

@@ -20,12 +20,12 @@ def test_names_are_unique() -> None:
 def test_names_and_versions_are_stored_data(projector: Projector) -> None:
     assert (projector.name, projector.version) in {
         ("lookup", 1),
-        ("backlog", 2),
+        ("backlog", 3),
         ("reviews", 1),
         ("tasks", 1),
         ("runs", 1),
         ("dashboard", 2),
-        ("inbox", 1),
+        ("inbox", 2),
         ("registry", 1),
         ("bridges", 1),
         ("tempest", 1),

@@ -8,13 +8,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from projections.catalog import PROJECTORS
+from projections.registry import RegistryProjector
 from projections.rows import Projector
+from projections.timeline import TimelineProjector
+from replay.batch import passed_over
 from replay.codec import LedgerMapper
 from replay.fold import Fold
 from replay.rows import RowBuffer
 from replay.store import SqlReader
 from tests.projections.history import RandomHistory
-from tests.projections.support import Ledger
+from tests.projections.support import Ledger, Store
 
 MAPPER = LedgerMapper(JSONTranscoder())
 
@@ -45,16 +48,17 @@ def stored(ledger: Ledger) -> sqlite3.Connection:
     steps=st.integers(0, 120),
     page=st.sampled_from([1, 2, 7, 1000]),
     most_states=st.sampled_from([1, 3, 1000]),
+    spanning=st.booleans(),
 )
 def test_a_paged_fold_equals_the_live_rows(
-    projector: Projector, seed: int, steps: int, page: int, most_states: int
+    projector: Projector, *, seed: int, steps: int, page: int, most_states: int, spanning: bool
 ) -> None:
     ledger = RandomHistory(seed).take(steps)
     connection = stored(ledger)
     for table in projector.tables:
         for statement in table.ddl:
             connection.execute(statement)
-    fold = Fold(MAPPER.decode, projector, most_states=most_states)
+    fold = Fold(MAPPER.decode, projector, spanning=spanning, most_states=most_states)
     rows = RowBuffer(projector.tables)
     position = 0
     while position < len(ledger.history):
@@ -70,3 +74,29 @@ def test_a_paged_fold_equals_the_live_rows(
         assert found.fetchall() == ledger.store.rows(table)
     connection.close()
     ledger.store.close()
+
+
+@pytest.mark.parametrize("projector", PROJECTORS, ids=lambda each: each.name)
+@settings(max_examples=25, deadline=None)
+@given(seed=st.integers(0, 2**32), steps=st.integers(0, 120))
+def test_events_that_a_projector_passes_over_change_no_rows(
+    projector: Projector, seed: int, steps: int
+) -> None:
+    ledger = RandomHistory(seed).take(steps)
+    store = Store([projector])
+    types = passed_over(projector)
+    for change in ledger.changes:
+        before = store.writes
+        projector.apply(change, store)
+        assert change.recorded.type not in types or store.writes == before
+    store.close()
+    ledger.store.close()
+
+
+def test_a_projector_that_says_nothing_passes_nothing_over() -> None:
+    assert passed_over(TimelineProjector()) == frozenset()
+
+
+def test_events_of_unknown_types_are_never_passed_over() -> None:
+    assert "task.of_tomorrow" not in passed_over(RegistryProjector())
+    assert "task.created" in passed_over(RegistryProjector())
