@@ -128,7 +128,9 @@ class BacklogProjector:
         if more:
             _move_pause(new, more, rows, tally)
         _move_queued(change, new, more, rows, tally)
-        if old is not None and old.runs is not new.runs:
+        if old is None:
+            _count_runs(new, +1, tally)
+        elif old.runs is not new.runs:
             _count_runs(old, -1, tally)
             _count_runs(new, +1, tally)
         _move_attention(old, new, rows)

@@ -126,7 +126,7 @@ class Fold:
                 if alone is None or type(recorded.fact) in alone:
                     if spans:
                         self._end_spans(source, rows)
-                    self._project(source, _Span(before, recorded, after), rows)
+                    self._project(source, rows, before, recorded, after)
                 elif (span := spans.get(stream)) is None:
                     spans[stream] = _Span(before, recorded, after)
                 else:
@@ -140,16 +140,22 @@ class Fold:
 
     def _end_spans(self, source: Source, rows: RowBuffer) -> None:
         for span in self._spans.values():
-            self._project(source, span, rows)
+            self._project(source, rows, span.before, span.last, span.after)
         self._spans.clear()
 
-    def _project(self, source: Source, span: "_Span", rows: RowBuffer) -> None:
-        recorded, after = span.last, span.after
+    def _project(
+        self,
+        source: Source,
+        rows: RowBuffer,
+        before: State | None,
+        recorded: Recorded,
+        after: State | None,
+    ) -> None:
         task = after if isinstance(after, TaskState) else None
         about = task or (self._subject(source, recorded) if recorded.task_id else None)
         change = Change(
             recorded=recorded,
-            before=span.before,
+            before=before,
             after=after,
             task=task,
             about=about,
@@ -217,9 +223,10 @@ class Fold:
 
     def _paused_by(self, source: Source, state: TaskState, sequence: int) -> str:
         """Return the nearest paused task of a lineage, empty when none is."""
-        if state.task.paused:
-            return state.id
-        for ancestor_id in state.task.ancestors:
+        task = state.task
+        if task.paused:
+            return task.id
+        for ancestor_id in task.ancestors:
             ancestor = self._state_before(source, task_stream(ancestor_id), sequence)
             if not isinstance(ancestor, TaskState) or ancestor.task.deleted:
                 continue

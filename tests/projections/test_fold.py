@@ -42,7 +42,7 @@ def stored(ledger: Ledger) -> sqlite3.Connection:
 
 
 @pytest.mark.parametrize("projector", PROJECTORS, ids=lambda each: each.name)
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(
     seed=st.integers(0, 2**32),
     steps=st.integers(0, 120),
