@@ -46,6 +46,10 @@ REWINDING: Final = frozenset(
         "getTempestApp",
         "listTempestOperations",
         "getTempestOperation",
+        "posthogTasksList",
+        "posthogTasksRetrieve",
+        "posthogTasksRunsList",
+        "posthogTasksRunsRetrieve",
     }
 )
 """The operations that answer `?as_of=`, by id."""
@@ -93,6 +97,7 @@ class PastServices:
     def __init__(self, services: "Services", moment: Moment, reader: SqlReader) -> None:
         """Stand in for `services`."""
         self.settings = services.settings
+        self.signer = services.signer
         self.started_at = services.started_at
         self.blobs = services.blobs
         self.ledger = PastLedger(reader)

@@ -1,5 +1,6 @@
 """Paths that carry their own permission: signed, and good until a time."""
 
+import asyncio
 import hmac
 import secrets
 from collections.abc import Callable
@@ -25,6 +26,14 @@ class Signer:
         self._vault = vault
         self._clock = clock
         self._key = b""
+
+    async def prepare(self) -> None:
+        """Have the key at hand without keeping an event loop waiting.
+
+        Raises StoreUnavailableError.
+        """
+        if not self._key and self._vault.usable:
+            await asyncio.to_thread(self._signature, "", "")
 
     def sign(self, path: str, seconds: int) -> str | None:
         """Return the query that makes a path good for so long; None when no key can be had.

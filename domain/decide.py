@@ -7,6 +7,7 @@ from domain import bridge_commands as b
 from domain import bridges, operations, session, starvation, triage
 from domain import commands as c
 from domain import force_commands as f
+from domain.posthog.decisions import DECIDE as POSTHOG
 from domain.reactions import react
 from domain.task import (
     claims,
@@ -81,6 +82,7 @@ _DECIDE: dict[type[c.Command], Callable[[Any, Plan], c.Reply]] = {
     b.UnsubscribeBridge: bridges.unsubscribe_bridge,
     b.NoteNotification: bridges.note_notification,
     **tempest.DECIDE,
+    **POSTHOG,
 }
 
 COMMANDS: frozenset[type[c.Command]] = frozenset(_DECIDE)

@@ -12,6 +12,7 @@ from domain.bridge_events import (
     TaskBridgeUnsubscribed,
 )
 from domain.fact import Fact
+from domain.posthog import events as posthog
 from domain.projection_events import (
     ProjectionCaughtUp,
     ProjectionCompared,
@@ -251,6 +252,7 @@ FACTS: tuple[type[Fact], ...] = (
     ProjectionCompared,
     ProjectionEventSkipped,
     *tempest.FACTS,
+    *posthog.FACTS,
 )
 
 FACT_BY_TYPE: dict[str, type[Fact]] = {fact.TYPE: fact for fact in FACTS}

@@ -70,13 +70,22 @@ def notification_stream(subscription_id: str) -> str:
     return f"notification:{subscription_id}"
 
 
-_BESIDE: Final[Mapping[Facade, tuple[str, ...]]] = {"tempest": ("tempest-operation",)}
+_BESIDE: Final[Mapping[Facade, tuple[str, ...]]] = {
+    "posthog": ("posthog-run", "posthog-log"),
+    "tempest": ("tempest-operation",),
+}
+_TOLD_BY_LAST: Final = ("posthog-log:",)
 
 
 def streams_beside(task_id: str, facade: Facade | None) -> tuple[str, ...]:
     """Return the streams in which another API keeps what it alone knows about its task."""
     kinds = _BESIDE.get(facade, ()) if facade else ()
     return tuple(f"{kind}:{uuid_of(task_id)}" for kind in kinds)
+
+
+def told_by_last(stream: str) -> bool:
+    """Return whether the last event of a stream alone tells its state, however long it is."""
+    return stream.startswith(_TOLD_BY_LAST)
 
 
 SCHEDULER_STREAM = "scheduler"

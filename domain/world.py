@@ -19,6 +19,7 @@ from domain.errors import (
     TaskNotFoundError,
 )
 from domain.events import Fact, RunEnqueued
+from domain.posthog import state as posthog
 from domain.recorded import SCHEDULER_STREAM, Recorded, session_stream, task_stream
 from domain.registry import (
     OpsState,
@@ -48,6 +49,9 @@ State: TypeAlias = (
     | CursorState
     | AppState
     | OperationState
+    | posthog.PosthogTask
+    | posthog.PosthogRun
+    | posthog.PosthogLog
 )
 
 _EVOLVE: dict[str, Callable[..., State | None]] = {
@@ -62,6 +66,9 @@ _EVOLVE: dict[str, Callable[..., State | None]] = {
     "notification": evolve_cursor,
     "tempest-app": evolve_app,
     "tempest-operation": evolve_operation,
+    "posthog-task": posthog.evolve_task,
+    "posthog-run": posthog.evolve_run,
+    "posthog-log": posthog.evolve_log,
 }
 
 
@@ -149,6 +156,12 @@ class World(Protocol):
 
         Left out are tasks that are canceled or paused.
         """
+
+    def posthog_tasks(self, workspace_id: str) -> int:
+        """Return how many PostHog tasks a workspace has had, deleted ones counted."""
+
+    def posthog_open_runs(self, posthog_task_id: str) -> Sequence[str]:
+        """Return the tasks that stand for the runs of a PostHog task and have not ended."""
 
 
 class Policy(Struct, frozen=True, kw_only=True):

@@ -7,6 +7,8 @@ from projections.bridges import BridgesProjector
 from projections.dashboard import DashboardProjector
 from projections.inbox import InboxProjector
 from projections.lookup import LookupProjector
+from projections.posthog.lookup import PosthogLookupProjector
+from projections.posthog.projector import PosthogProjector
 from projections.registry import RegistryProjector
 from projections.reviews import ReviewsProjector
 from projections.rows import Projector
@@ -26,6 +28,8 @@ PROJECTORS: Final[tuple[Projector, ...]] = (
     RegistryProjector(),
     BridgesProjector(),
     TempestProjector(),
+    PosthogLookupProjector(),
+    PosthogProjector(),
     TimelineProjector(),
 )
 """In the order in which a change is applied."""

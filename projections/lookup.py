@@ -10,6 +10,7 @@ from domain.task.evolve import TASK_FACTS
 from domain.task.state import Run, TaskState
 from domain.values import Actor, Origin
 from domain.world import Change, KeySlot
+from projections.posthog.lookup import PosthogLookup
 from projections.reviews import ReviewLookup
 from projections.rows import Reader, Row, Rows
 from projections.schema import define
@@ -177,7 +178,7 @@ def _refs(workspace: WorkspaceState | None) -> Iterable[Row]:
             yield (ref, rank, workspace.id)
 
 
-class Lookup(ReviewLookup, TempestLookup):
+class Lookup(ReviewLookup, TempestLookup, PosthogLookup):
     """The lookups of deciding; every cost is bounded by the answer.
 
     Nearly all are by key, since rows that were just written are then found without a SELECT.

@@ -30,7 +30,7 @@ def runs_bytes(state: State) -> int:
 
 def _own_bytes(state: State) -> int:
     if not isinstance(state, TaskState):
-        return _STRUCT_BYTES
+        return _STRUCT_BYTES + len(getattr(state, "description", ""))
     task = state.task
     return 2 * _STRUCT_BYTES + memoryview(task.metadata).nbytes + len(task.description)
 

@@ -5,7 +5,7 @@ from typing import Any, Final, Protocol
 
 from msgspec import Struct
 
-from domain.recorded import Recorded, task_stream
+from domain.recorded import Recorded, task_stream, told_by_last
 from domain.task.evolve import TASK_FACTS
 from domain.task.state import TaskState
 from domain.world import Change, State, evolve
@@ -25,6 +25,7 @@ _BEFORE: Final = (
     "SELECT * FROM stored_events WHERE originator_id = ? AND originator_version > ?"
     " AND notification_id < ? ORDER BY originator_version"
 )
+_LAST_BEFORE: Final = f"{_BEFORE} DESC LIMIT 1"
 
 
 class Source(Protocol):
@@ -191,7 +192,8 @@ class Fold:
     ) -> State | None:
         """Return the state of a stream before an event, from an earlier one on."""
         version = state.version if state is not None else 0
-        for row in source.select(_BEFORE, (stream, version, sequence)):
+        statement = _LAST_BEFORE if told_by_last(stream) else _BEFORE
+        for row in source.select(statement, (stream, version, sequence)):
             state = self._evolved(state, row)
         return state
 

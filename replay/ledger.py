@@ -14,7 +14,7 @@ from eventsourcing.persistence import (
 from eventsourcing.utils import EnvType
 
 from domain.errors import StreamHeldError
-from domain.recorded import Recorded
+from domain.recorded import Recorded, told_by_last
 from domain.refusals import held_back
 from domain.world import State, evolve
 from replay.cache import StateCache
@@ -66,7 +66,9 @@ class LedgerRepository(Repository[str]):
 
         Raises AggregateNotFoundError for a stream without events.
         """
-        events = cast("Iterator[Recorded]", self.event_store.get(aggregate_id, lte=version))
+        last = 1 if told_by_last(aggregate_id) else None
+        found = self.event_store.get(aggregate_id, lte=version, desc=bool(last), limit=last)
+        events = cast("Iterator[Recorded]", found)
         state = fold(None, events)
         if state is None:
             raise AggregateNotFoundError(aggregate_id)

@@ -2,6 +2,7 @@
 
 from typing import Final
 
+from api.facades.posthog import routes as posthog
 from api.facades.tempest import asking, serving
 from api.operations import Operation
 from api.routes import (
@@ -43,5 +44,6 @@ OPERATIONS: Final[tuple[Operation, ...]] = (
     *projections.OPERATIONS,
     *serving.OPERATIONS,
     *asking.OPERATIONS,
+    *posthog.OPERATIONS,
     *pages.OPERATIONS,
 )

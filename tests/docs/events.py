@@ -40,6 +40,7 @@ _STREAMS: Final = {
     "bridge": "one stream per bridge",
     "notification": "one stream per subscription",
     "tempest": "one stream per app version, and one per task of an operation",
+    "posthog": "one stream per task, one per run and one per log of a run",
     "ops": f"the stream {code(OPS_STREAM)}",
 }
 _SIMPLE: Final[Mapping[type[types.Type], str]] = {

@@ -23,6 +23,9 @@ from domain import (
 from domain.commands import Claim, Command, Execution, LeaseCommand
 from domain.decide import COMMANDS
 from domain.events import FACT_BY_TYPE, FACTS, Fact
+from domain.posthog import commands as posthog_commands
+from domain.posthog import events as posthog_events
+from domain.posthog.commands import PosthogRunCommand, PosthogTaskCommand
 from domain.recorded import Recorded, session_stream, task_stream, workspace_stream
 from domain.registry import (
     OpsState,
@@ -39,6 +42,7 @@ from domain.tempest.values import HealthReport, Variable
 from domain.values import LOCAL_USER, Actor, Blob, Owner, ReviewOutcome
 from domain.world import evolve
 from projections.wire.events import payload
+from tests.domain.posthog import events as posthog_table
 from tests.support.spec import HTTP, HUMAN, NOW
 from tests.support.steps import json
 
@@ -60,14 +64,15 @@ def test_the_list_of_facts_is_complete_and_has_no_type_twice() -> None:
             projection_events,
             bridge_events,
             tempest_events,
+            posthog_events,
         )
         for fact in _classes(module, Fact)
     }
     assert set(FACTS) == defined
     assert len(FACTS) == len(FACT_BY_TYPE) == len(defined)
     # Other APIs keep their facts to themselves.
-    own = [fact for fact in FACTS if not fact.__module__.endswith("tempest.events")]
-    assert set(events.__all__) == {fact.__name__ for fact in own} | {
+    own = {fact.__name__ for fact in FACTS if fact.__module__.count(".") == 1}
+    assert set(events.__all__) == own | {
         "FACTS",
         "FACT_BY_TYPE",
         "Fact",
@@ -79,9 +84,13 @@ def test_task_streams_hold_exactly_the_facts_named_after_tasks() -> None:
 
 
 def test_every_command_has_a_decision() -> None:
-    modules = (commands, bridge_commands, force_commands, tempest_commands)
+    modules = (commands, bridge_commands, force_commands, tempest_commands, posthog_commands)
     known = {command for module in modules for command in _classes(module, Command)}
-    assert known - {AppCommand, Claim, Execution, LeaseCommand} == COMMANDS
+    bases = {
+        *(Claim, Execution, LeaseCommand, AppCommand),
+        *(PosthogTaskCommand, PosthogRunCommand),
+    }
+    assert known - bases == COMMANDS
 
 
 def test_private_members_exist() -> None:
@@ -286,6 +295,7 @@ EVENT_TABLE: dict[str, tuple[set[str], set[str]]] = {
         {"workspace_id", "external_id", "previous_task_id", "request_blob", "environment"},
     ),
     "tempest.response_kept": ({"response"}, set()),
+    **posthog_table.EVENT_TABLE,
 }
 
 VALUES: dict[str, Any] = {

@@ -9,6 +9,7 @@ from domain.profile import ExecutionProfile, ParticipantPolicy, WorkerProfile
 from domain.recorded import actor_stream, bridge_stream, notification_stream
 from domain.task.state import Review, Run, TaskState
 from domain.values import NO_JSON, Actor, Json, Owner, Priority, TriageAction
+from tests.projections.posthog import PosthogSteps
 from tests.projections.support import Ledger
 
 _OWNERS = (
@@ -85,6 +86,7 @@ class RandomHistory:
             self._notify,
             self._unsubscribe,
             self._bridge,
+            *PosthogSteps(self.random, self.ledger).steps,
         )
 
     def take(self, steps: int) -> Ledger:

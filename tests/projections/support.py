@@ -17,7 +17,7 @@ from domain.recorded import (
 )
 from domain.task.state import Review, Run, TaskState
 from domain.values import Actor, Origin, ReviewOutcome, RunStatus, TaskStatus
-from domain.world import Change, ClaimQuery, Context, KeySlot, Plan, State, evolve
+from domain.world import Change, ClaimQuery, Context, Plan, State, evolve
 from projections.catalog import PROJECTORS
 from projections.lookup import Lookup
 from projections.queries.claims import claimable_runs, waiting_runs
@@ -94,7 +94,7 @@ def _equal(table: Table, key: Row) -> str:
     return " AND ".join(f"{column} = ?" for column in table.columns[: len(key)])
 
 
-class Ledger:
+class Ledger(Lookup):
     """Emits facts through plans, one plan per step, and applies every change at once."""
 
     def __init__(self, projectors: Iterable[Projector] = PROJECTORS) -> None:
@@ -103,53 +103,17 @@ class Ledger:
         self.history: list[Recorded] = []
         self.changes: list[Change] = []
         self.now = START
-        self.lookup = Lookup(self.store)
+        super().__init__(self.store)
         self._ids = count(1)
 
     def state(self, stream: str) -> State | None:
         return self.states.get(stream)
 
-    def task_of_run(self, run_id: str) -> str | None:
-        return self.lookup.task_of_run(run_id)
-
-    def dependents_of(self, task_id: str) -> Sequence[str]:
-        return self.lookup.dependents_of(task_id)
-
-    def runs_of_session(self, session_id: str) -> Sequence[tuple[str, str]]:
-        return self.lookup.runs_of_session(session_id)
-
-    def run_of_key(self, slot: KeySlot) -> tuple[str, str] | None:
-        return self.lookup.run_of_key(slot)
-
-    def channel_workspace(self, channel_id: str) -> str | None:
-        return self.lookup.channel_workspace(channel_id)
-
-    def workspace_of_ref(self, ref: str) -> str | None:
-        return self.lookup.workspace_of_ref(ref)
-
     def claimable_runs(self, query: ClaimQuery) -> Iterable[tuple[str, str]]:
         return claimable_runs(self.store, query)
 
-    def expired_leases(self, now: int, limit: int) -> Sequence[tuple[str, str]]:
-        return self.lookup.expired_leases(now, limit)
-
     def waiting_runs(self, queued_before: int, limit: int) -> Sequence[tuple[str, str]]:
         return waiting_runs(self.store, queued_before, limit)
-
-    def tempest_operations(self, ref: str) -> Iterable[tuple[str, str]]:
-        return self.lookup.tempest_operations(ref)
-
-    def task_of_review(self, review_id: str) -> str | None:
-        return self.lookup.task_of_review(review_id)
-
-    def review_of_session(self, session_id: str) -> str | None:
-        return self.lookup.review_of_session(session_id)
-
-    def open_reviews(self, workspace_id: str) -> Iterable[tuple[str, str]]:
-        return self.lookup.open_reviews(workspace_id)
-
-    def overdue_reviews(self, now: int, limit: int) -> Sequence[tuple[str, str]]:
-        return self.lookup.overdue_reviews(now, limit)
 
     def step(
         self, decide: Callable[[Plan], object], actor: Actor = HUMAN, origin: Origin = HTTP

@@ -17,11 +17,11 @@ def test_a_run_leads_to_its_task_until_the_task_is_deleted(ledger: Ledger) -> No
     ledger.create("task-1")
     ledger.enqueue("task-1", "run-1")
 
-    assert ledger.lookup.task_of_run("run-1") == "task-1"
-    assert ledger.lookup.task_of_run("run-2") is None
+    assert ledger.task_of_run("run-1") == "task-1"
+    assert ledger.task_of_run("run-2") is None
 
     ledger.delete("task-1")
-    assert ledger.lookup.task_of_run("run-1") is None
+    assert ledger.task_of_run("run-1") is None
 
 
 def test_dependents_come_oldest_edge_first(ledger: Ledger) -> None:
@@ -30,10 +30,10 @@ def test_dependents_come_oldest_edge_first(ledger: Ledger) -> None:
     for task_id in ("b", "a", "c"):
         ledger.depend(task_id, "blocker")
 
-    assert ledger.lookup.dependents_of("blocker") == ["b", "a", "c"]
+    assert ledger.dependents_of("blocker") == ["b", "a", "c"]
 
     ledger.undepend("a", "blocker")
-    assert ledger.lookup.dependents_of("blocker") == ["b", "c"]
+    assert ledger.dependents_of("blocker") == ["b", "c"]
 
 
 def test_the_edges_of_a_deleted_task_are_gone_in_both_directions(ledger: Ledger) -> None:
@@ -53,11 +53,11 @@ def test_a_session_leads_to_its_active_runs(ledger: Ledger) -> None:
         ledger.enqueue(f"task-{number}", f"run-{number}")
         ledger.claim(f"run-{number}", "session-1")
 
-    assert ledger.lookup.runs_of_session("session-1") == [("task-1", "run-1"), ("task-2", "run-2")]
+    assert ledger.runs_of_session("session-1") == [("task-1", "run-1"), ("task-2", "run-2")]
 
     ledger.run_fact("run-1", e.RunCompleted, "completed", "completed")
     ledger.release("run-2")
-    assert ledger.lookup.runs_of_session("session-1") == []
+    assert ledger.runs_of_session("session-1") == []
 
 
 def test_a_run_moves_to_the_session_that_is_bound(ledger: Ledger) -> None:
@@ -67,8 +67,8 @@ def test_a_run_moves_to_the_session_that_is_bound(ledger: Ledger) -> None:
 
     ledger.run_fact("run-1", e.RunSessionBound, "starting", "in_progress", session_id="session-2")
 
-    assert ledger.lookup.runs_of_session("session-1") == []
-    assert ledger.lookup.runs_of_session("session-2") == [("task-1", "run-1")]
+    assert ledger.runs_of_session("session-1") == []
+    assert ledger.runs_of_session("session-2") == [("task-1", "run-1")]
 
 
 def test_a_run_claimed_by_an_operator_belongs_to_no_session(ledger: Ledger) -> None:
@@ -86,11 +86,11 @@ def test_expired_leases_come_by_deadline(ledger: Ledger) -> None:
         ledger.claim(f"run-{number}", f"session-{number}", lease=lease)
     first = ledger.run("run-2").lease_until
 
-    assert ledger.lookup.expired_leases(first - 1, 0) == []
-    assert ledger.lookup.expired_leases(first, 0) == [("task-2", "run-2")]
+    assert ledger.expired_leases(first - 1, 0) == []
+    assert ledger.expired_leases(first, 0) == [("task-2", "run-2")]
     late = first + 1000 * SECOND
-    assert ledger.lookup.expired_leases(late, 0) == [("task-2", "run-2"), ("task-1", "run-1")]
-    assert ledger.lookup.expired_leases(late, 1) == [("task-2", "run-2")]
+    assert ledger.expired_leases(late, 0) == [("task-2", "run-2"), ("task-1", "run-1")]
+    assert ledger.expired_leases(late, 1) == [("task-2", "run-2")]
 
 
 def test_a_heartbeat_moves_the_deadline(ledger: Ledger) -> None:
@@ -109,8 +109,8 @@ def test_a_heartbeat_moves_the_deadline(ledger: Ledger) -> None:
         claim_token_hash="sha256:" + "0" * 64,
     )
 
-    assert ledger.lookup.expired_leases(old, 0) == []
-    assert ledger.lookup.expired_leases(old + SECOND, 0) == [("task-1", "run-1")]
+    assert ledger.expired_leases(old, 0) == []
+    assert ledger.expired_leases(old + SECOND, 0) == [("task-1", "run-1")]
 
 
 def test_a_bound_session_without_a_lease_never_expires(ledger: Ledger) -> None:
@@ -119,11 +119,11 @@ def test_a_bound_session_without_a_lease_never_expires(ledger: Ledger) -> None:
     ledger.claim("run-1")
     ledger.run_fact("run-1", e.RunSessionBound, "starting", "in_progress", session_id="session-1")
 
-    assert ledger.lookup.expired_leases(2**62, 0) == []
+    assert ledger.expired_leases(2**62, 0) == []
 
 
 def test_expired_leases_are_read_from_their_index(ledger: Ledger) -> None:
-    ledger.lookup.expired_leases(1, 1)
+    ledger.expired_leases(1, 1)
 
     assert "session_runs_lease_until" in ledger.store.plan_of(ledger.store.selects[-1], (1, 1))
 
@@ -132,10 +132,10 @@ def test_a_key_names_a_run_for_one_caller_and_one_operation(ledger: Ledger) -> N
     ledger.create("task-1")
     ledger.enqueue("task-1", "run-1", idempotency_key="k")
 
-    assert ledger.lookup.run_of_key(slot("k")) == ("task-1", "run-1")
-    assert ledger.lookup.run_of_key(slot("other")) is None
-    assert ledger.lookup.run_of_key(slot("k", origin=Origin("http", "tasks.start"))) is None
-    assert ledger.lookup.run_of_key(slot("k", actor=Actor("human", "ann"))) is None
+    assert ledger.run_of_key(slot("k")) == ("task-1", "run-1")
+    assert ledger.run_of_key(slot("other")) is None
+    assert ledger.run_of_key(slot("k", origin=Origin("http", "tasks.start"))) is None
+    assert ledger.run_of_key(slot("k", actor=Actor("human", "ann"))) is None
 
 
 def test_a_key_that_is_used_again_names_the_later_run(ledger: Ledger) -> None:
@@ -144,7 +144,7 @@ def test_a_key_that_is_used_again_names_the_later_run(ledger: Ledger) -> None:
     ledger.run_fact("run-1", e.RunCanceled, "canceled", "ready")
     ledger.enqueue("task-1", "run-2", idempotency_key="k")
 
-    assert ledger.lookup.run_of_key(slot("k")) == ("task-1", "run-2")
+    assert ledger.run_of_key(slot("k")) == ("task-1", "run-2")
 
 
 def test_keys_disappear_with_the_task(ledger: Ledger) -> None:
@@ -169,7 +169,7 @@ def test_the_key_of_another_tasks_run_stays(ledger: Ledger) -> None:
 
     ledger.delete("task-1")
 
-    assert ledger.lookup.run_of_key(slot("k")) == ("task-2", "run-task-2")
+    assert ledger.run_of_key(slot("k")) == ("task-2", "run-task-2")
 
 
 def test_a_coordination_channel_belongs_to_the_workspace_that_used_it_first(
@@ -179,14 +179,14 @@ def test_a_coordination_channel_belongs_to_the_workspace_that_used_it_first(
         ledger.create(f"task-{number}", workspace=f"ws-{number}")
         ledger.enqueue(f"task-{number}", f"run-{number}", coordination_channel_id="room")
 
-    assert ledger.lookup.channel_workspace("room") == "ws-1"
-    assert ledger.lookup.channel_workspace("other") is None
+    assert ledger.channel_workspace("room") == "ws-1"
+    assert ledger.channel_workspace("other") is None
 
 
 def test_a_workspace_answers_to_id_name_and_path(ledger: Ledger) -> None:
     ledger.workspace("ws-1", name="main", path="/src/main")
 
-    assert [ledger.lookup.workspace_of_ref(ref) for ref in ("ws-1", "main", "/src/main", "x")] == [
+    assert [ledger.workspace_of_ref(ref) for ref in ("ws-1", "main", "/src/main", "x")] == [
         "ws-1",
         "ws-1",
         "ws-1",
@@ -198,17 +198,17 @@ def test_an_id_goes_before_a_name(ledger: Ledger) -> None:
     ledger.workspace("a", name="b")
     ledger.workspace("b")
 
-    assert ledger.lookup.workspace_of_ref("b") == "b"
+    assert ledger.workspace_of_ref("b") == "b"
 
 
 def test_a_renamed_or_removed_workspace_no_longer_answers(ledger: Ledger) -> None:
     ledger.workspace("ws-1", name="old")
     ledger.workspace("ws-1", name="new")
 
-    assert ledger.lookup.workspace_of_ref("old") is None
-    assert ledger.lookup.workspace_of_ref("new") == "ws-1"
+    assert ledger.workspace_of_ref("old") is None
+    assert ledger.workspace_of_ref("new") == "ws-1"
 
     removed = e.WorkspaceRemoved(workspace_id="ws-1")
     ledger.step(lambda plan: plan.emit(workspace_stream("ws-1"), removed))
-    assert ledger.lookup.workspace_of_ref("new") is None
-    assert ledger.lookup.workspace_of_ref("ws-1") is None
+    assert ledger.workspace_of_ref("new") is None
+    assert ledger.workspace_of_ref("ws-1") is None

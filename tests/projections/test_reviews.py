@@ -59,7 +59,7 @@ def test_a_review_is_found_with_the_workspace_of_its_task(reviews: Ledger) -> No
 
 
 def test_open_reviews_come_oldest_first_and_those_that_are_taken_last(reviews: Ledger) -> None:
-    lookup = reviews.lookup
+    lookup = reviews
     reviews.take_review(reviews.review("review-1"), "session-1")
 
     assert list(lookup.open_reviews("")) == [("task-2", "review-2"), ("task-1", "review-1")]
@@ -78,12 +78,12 @@ def test_more_open_reviews_than_are_read_at_once_come_in_order(ledger: Ledger) -
     for number in range(40):
         ledger.ask("run-1", f"review-{number:02}")
 
-    found = [review_id for _, review_id in ledger.lookup.open_reviews("")]
+    found = [review_id for _, review_id in ledger.open_reviews("")]
     assert found == [f"review-{number:02}" for number in range(40)]
 
 
 def test_reviews_are_overdue_by_their_deadline_until_they_are_over(reviews: Ledger) -> None:
-    lookup, late = reviews.lookup, reviews.now + 10 * SECOND
+    lookup, late = reviews, reviews.now + 10 * SECOND
     everything = [(f"task-{number}", f"review-{number}") for number in (1, 2, 3)]
 
     assert lookup.overdue_reviews(START, 9) == []
@@ -94,18 +94,18 @@ def test_reviews_are_overdue_by_their_deadline_until_they_are_over(reviews: Ledg
 
 
 def test_a_review_leads_to_its_task_until_the_task_is_deleted(reviews: Ledger) -> None:
-    assert reviews.lookup.task_of_review("review-1") == "task-1"
+    assert reviews.task_of_review("review-1") == "task-1"
     reviews.delete("task-1")
-    assert reviews.lookup.task_of_review("review-1") is None
+    assert reviews.task_of_review("review-1") is None
     assert [row[0] for row in reviews.store.rows(REVIEWS)] == ["review-2", "review-3"]
 
 
 def test_every_question_has_an_index(reviews: Ledger) -> None:
     store = reviews.store
     store.selects.clear()
-    list(reviews.lookup.open_reviews(""))
-    reviews.lookup.review_of_session("session-1")
-    reviews.lookup.overdue_reviews(1, 1)
+    list(reviews.open_reviews(""))
+    reviews.review_of_session("session-1")
+    reviews.overdue_reviews(1, 1)
     list_reviews(store, ReviewFilters(task_id="task-1"))
     list_reviews(store, ReviewFilters(run_id="run-1", status="recorded", limit=3))
 

@@ -61,7 +61,9 @@ def values_of(annotation: Any) -> st.SearchStrategy[Any]:
     if origin is Literal:
         return st.sampled_from(arguments)
     if origin is tuple:
-        return st.lists(values_of(arguments[0]), max_size=3).map(tuple)
+        # Nothing is absent in a list.
+        present = values_of(arguments[0]).filter(lambda value: value is not NO_JSON)
+        return st.lists(present, max_size=3).map(tuple)
     if arguments:
         return st.one_of(*map(values_of, arguments))
     if isinstance(annotation, type) and issubclass(annotation, Struct):

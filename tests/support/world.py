@@ -5,6 +5,8 @@ from collections.abc import Iterator, Sequence
 from domain import events as e
 from domain.commands import Command, Reply
 from domain.decide import decide
+from domain.posthog.events import PosthogTaskCreated
+from domain.posthog.state import PosthogRun
 from domain.profile import ExecutionProfile
 from domain.recorded import Recorded
 from domain.registry import WorkspaceState
@@ -124,6 +126,21 @@ class World:
             and (task.owner is None or (task.owner.kind, task.owner.ref) in owners)
             and _suits(query, task.profile)
             and not (query.soul and bytes(run.metadata) and bytes(run.metadata)[:1] != b"{")
+        )
+
+    def posthog_tasks(self, workspace_id: str) -> int:
+        return sum(
+            isinstance(past.fact, PosthogTaskCreated) and past.fact.workspace_id == workspace_id
+            for past in self.history
+        )
+
+    def posthog_open_runs(self, posthog_task_id: str) -> Sequence[str]:
+        runs = (state for state in self.states.values() if isinstance(state, PosthogRun))
+        tasks = {run.task_id for run in runs if run.posthog_task_id == posthog_task_id}
+        return sorted(
+            state.id
+            for state in self.tasks()
+            if state.id in tasks and (state.task.status == "draft" or state.open_run)
         )
 
     def waiting_runs(self, queued_before: int, limit: int) -> Sequence[tuple[str, str]]:

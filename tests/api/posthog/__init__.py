@@ -1,0 +1,1 @@
+"""The PostHog Tasks API over HTTP."""

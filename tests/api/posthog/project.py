@@ -1,0 +1,53 @@
+"""A project of PostHog in a running server, and what clients of it send."""
+
+from typing import Any
+
+import httpx2
+
+from tests.api.live import Client, JsonObject
+
+
+class Project:
+    """A client with a project; each answer is checked against the document."""
+
+    def __init__(self, client: Client, ref: str) -> None:
+        self.client = client
+        self.ref = ref
+        self.path = f"/api/projects/{ref}/tasks"
+
+    def send(self, method: str, path: str = "", body: Any = None, **more: Any) -> httpx2.Response:
+        """Return the answer to a request below the tasks of the project."""
+        options = {"json": body} if body is not None else {}
+        return self.client.send(method, f"{self.path}{path}", **options, **more)
+
+    def ok(self, method: str, path: str = "", body: Any = None, status: int = 200) -> JsonObject:
+        """Return the JSON of a success."""
+        response = self.send(method, path, body)
+        assert response.status_code == status, (response.status_code, response.text)
+        return dict(response.json()) if response.content else {}
+
+    def task(self, **members: Any) -> JsonObject:
+        """Return a new task."""
+        return self.ok("POST", "", {"title": "a task", **members}, 201)
+
+    def run(self, task: JsonObject, **members: Any) -> JsonObject:
+        """Return a new run."""
+        return self.ok("POST", f"/{task['id']}/runs", members, 201)
+
+    def patch(self, run: JsonObject, **members: Any) -> JsonObject:
+        """Return a run with members changed."""
+        return self.ok("PATCH", self.of(run), members)
+
+    def of(self, run: JsonObject) -> str:
+        """Return the path of a run."""
+        return f"/{run['task']}/runs/{run['id']}"
+
+    def refused(
+        self, status: int, method: str, path: str = "", body: Any = None, **more: Any
+    ) -> tuple[str, str, str | None]:
+        """Return type, code and attr of a refusal with this status."""
+        response = self.send(method, path, body, **more)
+        assert response.status_code == status, (response.status_code, response.text)
+        error = response.json()
+        assert error["detail"]
+        return error["type"], error["code"], error["attr"]

@@ -1,0 +1,1 @@
+"""Deciding for the PostHog Tasks API."""
