@@ -3,9 +3,9 @@
 import pytest
 from hypothesis.stateful import run_state_machine_as_test
 
+from tests.machine.extent import EXPLORING, examples
 from tests.machine.moves import spend_day
 from tests.machine.rewinding import RewindMachine
-from tests.machine.test_machine import EXPLORING, examples
 
 
 def test_answers_of_random_histories_are_given_again() -> None:
