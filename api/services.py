@@ -50,7 +50,6 @@ Clock = Callable[[], int]
 NewId = Callable[[str], str]
 
 _LOG: Final = logging.getLogger("taskledger")
-_FOREIGN_POLL_SECONDS: Final = 1.0
 _SNAPSHOT_SECONDS: Final = 5.0
 _TICK_BITS: Final = 6
 _COUNT_BITS: Final = 8
@@ -206,7 +205,7 @@ class Services:
         await self.blobs.sweep()
         self.keep(asyncio.create_task(self._every(self.settings.sweep_seconds, self._sweep)))
         self.keep(asyncio.create_task(self._every(self.settings.sweep_seconds, self._escalate)))
-        self.keep(asyncio.create_task(self._every(_FOREIGN_POLL_SECONDS, self._poll)))
+        self.keep(asyncio.create_task(self._every(self.settings.poll_seconds, self._poll)))
         self.keep(asyncio.create_task(self.ledger.access.watch(self._heard)))
         self.keep(asyncio.create_task(self.bridges.deliveries.run()))
         self.keep(asyncio.create_task(self._every(_SNAPSHOT_SECONDS, self.moments.keep_up)))

@@ -51,6 +51,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     sweep_seconds: float = 15.0
     sweep_limit: int = 100
     keep_alive_seconds: float = 15.0
+    poll_seconds: float = 1.0
     starvation_seconds: int = 120
     starved_after_cycles: int = 6
     attention_after_cycles: int = 10
@@ -109,6 +110,7 @@ _RULES: Final[Mapping[str, Callable[[Any], str]]] = {
     "sweep_seconds": _between(0.01, _DAY),
     "sweep_limit": _between(1, 100_000),
     "keep_alive_seconds": _between(0.01, _DAY),
+    "poll_seconds": _between(0.01, _DAY),
     "starvation_seconds": _between(1, 365 * _DAY),
     "backlog_warning_seconds": _between(0, 365 * _DAY),
     "stuck_claimed_seconds": _between(0, 365 * _DAY),

@@ -29,6 +29,7 @@ HELP = {
     "sweep_seconds": "Time between two looks for leases and reviews whose time is over.",
     "sweep_limit": "Leases taken back at one look, and reviews ended, at most.",
     "keep_alive_seconds": "Time between two comments on a silent event stream.",
+    "poll_seconds": "Time between two looks for commits of other processes that nobody told of.",
     "starvation_seconds": "A run counts as starved after waiting this long.",
     "starved_after_cycles": "Sweeps of such waiting after which the run is told to be starved.",
     "attention_after_cycles": "Sweeps of such waiting after which the run needs attention.",

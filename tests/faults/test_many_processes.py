@@ -103,7 +103,10 @@ def test_one_run_is_claimed_once_whichever_process_is_asked(tmp_path: Path, plac
 
 
 def test_a_waiting_claim_and_a_stream_hear_of_another_process(tmp_path: Path, place: str) -> None:
-    sites = [Site(tmp_path, place=place, keep_alive_seconds=0.2) for _ in range(2)]
+    # Without being told, neither process would look during the test.
+    sites = [
+        Site(tmp_path, place=place, keep_alive_seconds=0.2, poll_seconds=3_600) for _ in range(2)
+    ]
     with ExitStack() as resources:
         for site in sites:
             resources.enter_context(site.serving())
@@ -112,11 +115,8 @@ def test_a_waiting_claim_and_a_stream_hear_of_another_process(tmp_path: Path, pl
         follower.start()
         until(lambda: follower.connections, "the stream is open")
         task = left.post("/api/tasks", {"scope": "global", "title": "heard"})["task"]
-        started = time.monotonic()
         until(lambda: follower.events, "the event of the other process")
 
-        # Far below the second after which a process looks for itself.
-        assert time.monotonic() - started < 0.9
         assert right.get(f"/api/tasks/{task['id']}")["task"]["task"]["title"] == "heard"
         follower.reach(task["latest_event_seq"])
 
