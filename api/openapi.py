@@ -167,7 +167,7 @@ def _operation(operation: Operation, schemas: Schemas) -> dict[str, Any]:
     if operation.body is not None:
         described["requestBody"] = {
             "required": operation.body_expected,
-            "content": {JSON: {"schema": schemas.of(operation.body)}},
+            "content": {JSON: {"schema": schemas.of(operation.body)}, **_also(operation)},
         }
     if operation.public:
         described["security"] = []
@@ -231,6 +231,8 @@ def _responses(operation: Operation, schemas: Schemas) -> dict[str, Any]:
         refusals[422] = operation.refusal
     for status, kind in sorted(refusals.items()):
         responses[str(status)] = _response(status, {JSON: {"schema": schemas.of(kind)}})
+    for status in operation.bare:
+        responses[str(status)] = _response(status)
     return responses
 
 
@@ -240,10 +242,16 @@ def _success(operation: Operation, schemas: Schemas) -> dict[str, Any]:
     schema = operation.reply
     if not isinstance(schema, dict):
         schema = schemas.of(schema)
-    response = _response(operation.success, {operation.media_type: {"schema": schema}})
+    content = {operation.media_type: {"schema": schema}, **_also(operation)}
+    response = _response(operation.success, content)
     if operation.method == "POST":
         response["headers"] = _REPLAYED
     return response
+
+
+def _also(operation: Operation) -> dict[str, Any]:
+    """Return the content in other media types, of which only their bytes are described."""
+    return {kind: {"schema": {"type": "string", "format": "binary"}} for kind in operation.also}
 
 
 def _response(status: int, content: Any = None) -> dict[str, Any]:

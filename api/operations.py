@@ -32,6 +32,8 @@ class Operation(Struct, frozen=True, kw_only=True):
     `body_required`; the document asks for one when it is `body_expected`. `labels` name the path's
     values in refusals. An `agent` operation needs the agent headers, a `public` one no token.
     An operation of another API refuses in its `dialect`. A body may have `max_body` bytes.
+    Body and reply may come in the media types `also` as well as in JSON. The refusals `bare` have
+    no body.
     """
 
     method: str
@@ -60,3 +62,5 @@ class Operation(Struct, frozen=True, kw_only=True):
     public: bool = False
     dialect: Dialect | None = None
     max_body: int = MAX_BODY
+    also: tuple[str, ...] = ()
+    bare: tuple[int, ...] = ()

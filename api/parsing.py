@@ -157,8 +157,8 @@ class QueryReader(Generic[Q]):
         """Choose how to read each parameter once."""
         self.query = query
         self._absent = query()
-        self._readers: Mapping[str, Reader] = {
-            field.name: _reader_of(field.type) for field in fields_of(query)
+        self._readers: Mapping[str, tuple[str, Reader]] = {
+            field.encode_name: (field.name, _reader_of(field.type)) for field in fields_of(query)
         }
 
     def read(self, sent: bytes) -> Q:
@@ -169,8 +169,8 @@ class QueryReader(Generic[Q]):
         for name, value in parse_qsl(sent.decode("latin-1"), keep_blank_values=True):
             values.setdefault(name, []).append(value.strip())
         found = {
-            name: reader(values[name], name)
-            for name, reader in self._readers.items()
+            member: reader(values[name], name)
+            for name, (member, reader) in self._readers.items()
             if any(values.get(name, ()))
         }
         return self.query(**found)

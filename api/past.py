@@ -50,6 +50,11 @@ REWINDING: Final = frozenset(
         "posthogTasksRetrieve",
         "posthogTasksRunsList",
         "posthogTasksRunsRetrieve",
+        *(
+            f"ona{name}{form}"
+            for name in ("GetTask", "ListTasks", "GetTaskExecution", "ListTaskExecutions")
+            for form in ("", "ByGet")
+        ),
     }
 )
 """The operations that answer `?as_of=`, by id."""

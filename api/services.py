@@ -34,6 +34,7 @@ from domain.values import (
 from domain.world import ClaimQuery, Context, Policy, State, World
 from projections.catalog import PROJECTORS
 from projections.lookup import Lookup
+from projections.ona.lookup import OnaLookup
 from projections.queries.claims import claimable_runs, waiting_runs
 from projections.queries.scheduler import scheduler_status
 from projections.rows import Projector, Store
@@ -91,7 +92,7 @@ class Ids:
         return f"{prefix}-{self._tick << _LOW_BITS | self._node | self._count:016x}"
 
 
-class LedgerWorld(Lookup):
+class LedgerWorld(Lookup, OnaLookup):
     """What deciding looks at: folded states, and the lookups over the writer's rows."""
 
     def __init__(self, state_of: Callable[[str], State | None], store: Store) -> None:

@@ -8,6 +8,7 @@ from domain import bridges, operations, session, starvation, triage
 from domain import commands as c
 from domain import force_commands as f
 from domain.posthog.decisions import DECIDE as POSTHOG
+from domain.ona import decisions as ona
 from domain.reactions import react
 from domain.task import (
     claims,
@@ -83,6 +84,7 @@ _DECIDE: dict[type[c.Command], Callable[[Any, Plan], c.Reply]] = {
     b.NoteNotification: bridges.note_notification,
     **tempest.DECIDE,
     **POSTHOG,
+    **ona.DECIDE,
 }
 
 COMMANDS: frozenset[type[c.Command]] = frozenset(_DECIDE)

@@ -13,6 +13,7 @@ from domain.bridge_events import (
 )
 from domain.fact import Fact
 from domain.posthog import events as posthog
+from domain.ona import events as ona
 from domain.projection_events import (
     ProjectionCaughtUp,
     ProjectionCompared,
@@ -253,6 +254,7 @@ FACTS: tuple[type[Fact], ...] = (
     ProjectionEventSkipped,
     *tempest.FACTS,
     *posthog.FACTS,
+    *ona.FACTS,
 )
 
 FACT_BY_TYPE: dict[str, type[Fact]] = {fact.TYPE: fact for fact in FACTS}

@@ -3,12 +3,13 @@
 from collections.abc import Callable, Mapping
 from typing import Final, TypeAlias
 
+from domain.ona.reactions import follow
 from domain.values import Facade
 from domain.world import Change, Plan
 
 React: TypeAlias = Callable[[Change, Plan], None]
 
-_REACT: Final[Mapping[Facade, React]] = {}
+_REACT: Final[Mapping[Facade, React]] = {"ona": follow}
 
 
 def react(plan: Plan) -> None:

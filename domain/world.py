@@ -20,6 +20,8 @@ from domain.errors import (
 )
 from domain.events import Fact, RunEnqueued
 from domain.posthog import state as posthog
+from domain.ona.state import OnaTask, evolve_ona_task
+from domain.ona.world import OnaWorld
 from domain.recorded import SCHEDULER_STREAM, Recorded, session_stream, task_stream
 from domain.registry import (
     OpsState,
@@ -52,6 +54,7 @@ State: TypeAlias = (
     | posthog.PosthogTask
     | posthog.PosthogRun
     | posthog.PosthogLog
+    | OnaTask
 )
 
 _EVOLVE: dict[str, Callable[..., State | None]] = {
@@ -69,6 +72,7 @@ _EVOLVE: dict[str, Callable[..., State | None]] = {
     "posthog-task": posthog.evolve_task,
     "posthog-run": posthog.evolve_run,
     "posthog-log": posthog.evolve_log,
+    "ona-task": evolve_ona_task,
 }
 
 
@@ -98,7 +102,7 @@ class KeySlot(Struct, frozen=True, kw_only=True):
     actor: Actor
 
 
-class World(Protocol):
+class World(OnaWorld, Protocol):
     """Everything committed (and everything earlier in the same batch)."""
 
     def state(self, stream: str) -> State | None:

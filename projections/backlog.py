@@ -278,6 +278,9 @@ def _count_queued(row: Row, one: int, tally: _Tally) -> None:
 
 
 def _count_runs(state: TaskState, one: int, tally: _Tally) -> None:
+    # No drain has to wait for the run of such a task: the tasks below have runs of their own.
+    if state.task.only_mirrors:
+        return
     for run in state.runs.values():
         if run.status in ACTIVE_CLAIM:
             tally[ACTIVE, ""] += one

@@ -9,6 +9,7 @@ from projections.inbox import InboxProjector
 from projections.lookup import LookupProjector
 from projections.posthog.lookup import PosthogLookupProjector
 from projections.posthog.projector import PosthogProjector
+from projections.ona.projector import OnaProjector
 from projections.registry import RegistryProjector
 from projections.reviews import ReviewsProjector
 from projections.rows import Projector
@@ -30,6 +31,7 @@ PROJECTORS: Final[tuple[Projector, ...]] = (
     TempestProjector(),
     PosthogLookupProjector(),
     PosthogProjector(),
+    OnaProjector(),
     TimelineProjector(),
 )
 """In the order in which a change is applied."""

@@ -3,6 +3,7 @@
 from typing import Final
 
 from api.facades.posthog import routes as posthog
+from api.facades.ona import routes as ona
 from api.facades.tempest import asking, serving
 from api.operations import Operation
 from api.routes import (
@@ -46,4 +47,5 @@ OPERATIONS: Final[tuple[Operation, ...]] = (
     *asking.OPERATIONS,
     *posthog.OPERATIONS,
     *pages.OPERATIONS,
+    *ona.OPERATIONS,
 )

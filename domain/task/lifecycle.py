@@ -163,10 +163,10 @@ def cancel_task(command: CancelTask, plan: Plan) -> Reply:
         message = f'task "{root.id}" cannot transition from "{root.task.status}" to "canceled"'
         raise InvalidTransitionError(message)
     if root.task.status != "canceled":
-        _cancel_one(plan, root, reason, metadata, "")
+        cancel_one(plan, root, reason, metadata, "")
     for state in _descendants(plan, root):
         if state.task.status not in TERMINAL_TASK:
-            _cancel_one(plan, state, reason, metadata, root.id)
+            cancel_one(plan, state, reason, metadata, root.id)
     return Reply(task_id=root.id)
 
 
@@ -179,9 +179,10 @@ def _descendants(plan: Plan, root: TaskState) -> Iterator[TaskState]:
         waiting.extend(state.task.children)
 
 
-def _cancel_one(
+def cancel_one(
     plan: Plan, state: TaskState, reason: str, metadata: Json, propagated_from: str
 ) -> None:
+    """Note that a task and its open run are given up, because of the task `propagated_from`."""
     run = state.open_run
     if run is not None:
         given_up = plan.emit_task(

@@ -18,7 +18,13 @@ def outcome_hash(*parts: str | Json) -> str:
 
 
 def end_well(
-    plan: Plan, state: TaskState, run: Run, result: Json, *, request_hash: str = ""
+    plan: Plan,
+    state: TaskState,
+    run: Run,
+    result: Json,
+    *,
+    request_hash: str = "",
+    cause: Recorded | None = None,
 ) -> Reply:
     """Note that the run is completed; `request_hash` tells a repeated request of its holder."""
     fact = RunCompleted(
@@ -28,7 +34,7 @@ def end_well(
         claim_token_hash=run.claim_token_hash,
         request_hash=request_hash,
     )
-    settle(plan, state, plan.emit_task(state.id, fact, run.id))
+    settle(plan, state, plan.emit_task(state.id, fact, run.id, cause))
     return Reply(task_id=state.id, run_id=run.id)
 
 
@@ -41,6 +47,7 @@ def end_badly(
     *,
     request_hash: str = "",
     failure_kind: str = "",
+    cause: Recorded | None = None,
 ) -> Reply:
     """Note that the run failed; `request_hash` tells a repeated request of its holder."""
     fact = RunFailed(
@@ -52,7 +59,7 @@ def end_badly(
         request_hash=request_hash,
         failure_kind=failure_kind,
     )
-    settle(plan, state, plan.emit_task(state.id, fact, run.id))
+    settle(plan, state, plan.emit_task(state.id, fact, run.id, cause))
     return Reply(task_id=state.id, run_id=run.id)
 
 

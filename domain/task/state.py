@@ -144,6 +144,11 @@ class Task(Struct, frozen=True, kw_only=True, omit_defaults=True):
         return self.approval_policy == "manual" and self.approval_state != "approved"
 
     @property
+    def only_mirrors(self) -> bool:
+        """Whether its run tells how the tasks below stand, and nobody ever works on it."""
+        return self.facade == "ona" and not self.parent_task_id
+
+    @property
     def lineage(self) -> tuple[str, ...]:
         """The task itself, then its ancestors up to the root."""
         return (self.id, *self.ancestors)

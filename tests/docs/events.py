@@ -41,6 +41,7 @@ _STREAMS: Final = {
     "notification": "one stream per subscription",
     "tempest": "one stream per app version, and one per task of an operation",
     "posthog": "one stream per task, one per run and one per log of a run",
+    "ona": "one stream per Ona task",
     "ops": f"the stream {code(OPS_STREAM)}",
 }
 _SIMPLE: Final[Mapping[type[types.Type], str]] = {

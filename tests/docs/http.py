@@ -6,7 +6,7 @@ from typing import Any, Final
 import msgspec
 
 from api.openapi import document
-from api.operations import EVENTS, Operation
+from api.operations import EVENTS, JSON, Operation
 from api.parsing import MAX_BODY
 from api.routes import OPERATIONS
 from tests.docs.markdown import anchor, cell, code, page, table
@@ -98,9 +98,9 @@ def _parameter(parameter: Mapping[str, Any]) -> tuple[str, str, str]:
 
 def _exchange(operation: Operation, described: Mapping[str, Any]) -> Iterator[str]:
     if body := described.get("requestBody"):
-        (content,) = body["content"].values()
+        content, *_ = body["content"].values()
         may = "" if body["required"] else " (may be left out)"
-        yield f"Body: {kind_of(content['schema'], linked)}{may}"
+        yield f"Body: {kind_of(content['schema'], linked)}{_also(operation)}{may}"
     answers = described["responses"]
     for status in filter(None, (operation.success, operation.empty_success)):
         yield f"Answers {status}{_content(operation, answers[str(status)])}"
@@ -117,7 +117,11 @@ def _content(operation: Operation, answer: Mapping[str, Any]) -> str:
     kind = kind_of(described["schema"], linked)
     if operation.media_type == EVENTS:
         return f": server-sent events; `data` is {kind}"
-    return f": {kind}" if media_type == "application/json" else f": `{media_type}`"
+    return f": {kind}{_also(operation)}" if media_type == JSON else f": `{media_type}`"
+
+
+def _also(operation: Operation) -> str:
+    return "".join(f", also as `{media_type}`" for media_type in operation.also)
 
 
 def _type(name: str, made: Mapping[str, Any]) -> Iterator[str]:

@@ -26,6 +26,8 @@ from domain.events import FACT_BY_TYPE, FACTS, Fact
 from domain.posthog import commands as posthog_commands
 from domain.posthog import events as posthog_events
 from domain.posthog.commands import PosthogRunCommand, PosthogTaskCommand
+from domain.ona import commands as ona_commands
+from domain.ona import events as ona_events
 from domain.recorded import Recorded, session_stream, task_stream, workspace_stream
 from domain.registry import (
     OpsState,
@@ -65,6 +67,7 @@ def test_the_list_of_facts_is_complete_and_has_no_type_twice() -> None:
             bridge_events,
             tempest_events,
             posthog_events,
+            ona_events,
         )
         for fact in _classes(module, Fact)
     }
@@ -84,7 +87,8 @@ def test_task_streams_hold_exactly_the_facts_named_after_tasks() -> None:
 
 
 def test_every_command_has_a_decision() -> None:
-    modules = (commands, bridge_commands, force_commands, tempest_commands, posthog_commands)
+    core = (commands, bridge_commands, force_commands)
+    modules = (*core, ona_commands, tempest_commands, posthog_commands)
     known = {command for module in modules for command in _classes(module, Command)}
     bases = {
         *(Claim, Execution, LeaseCommand, AppCommand),
@@ -250,6 +254,15 @@ EVENT_TABLE: dict[str, tuple[set[str], set[str]]] = {
     "scheduler.runs_waited": ({"run_ids"}, {"ended"}),
     "task.run_starved": ({"queued_age_ms"}, {"queued_at", "coordination_channel"}),
     "inbox.triaged": ({"triaged_task_id", "action", "last_seen_activity_at"}, {"workspace_id"}),
+    "ona.task_created": (
+        {"ona_task_id", "workspace_id"},
+        {"reference", "name", "description", "triggered_by", "depends_on"},
+    ),
+    "ona.task_updated": (
+        {"ona_task_id", "workspace_id", "changed_fields"},
+        {"name", "description", "triggered_by", "depends_on"},
+    ),
+    "ona.task_deleted": ({"ona_task_id", "workspace_id"}, set()),
     "ops.token_created": ({"token_id", "scopes", "token_actor"}, {"name", "workspace_id"}),
     "ops.token_revoked": ({"token_id"}, set()),
     "ops.projection_detached": (

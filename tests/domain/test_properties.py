@@ -15,19 +15,25 @@ from domain.commands import Command
 from domain.decide import COMMANDS
 from domain.events import NotificationPassedOver, ProjectionCaughtUp
 from domain.instants import SECOND, rfc3339
+from domain.ona import commands as o
 from domain.tempest.commands import TakeOperation
+from domain.uuids import uuid_of
 from domain.values import Actor, Json, Origin
 from tests.domain.tempest import scripts as tempest
 from tests.support.invariants import refold
+from tests.support.ona import ENVIRONMENT, ona_id
 from tests.support.spec import HUMAN, NOW, Spec, Step
 
 AGENTS = [Actor("agent_session", name) for name in ("s1", "s2")]
 ROBOT = Actor("automation", "cron")
 
-task_ids = st.sampled_from(["t1", "t2", "t3", "t4", "t5"])
+# What executions of Ona tasks are made of gets its ids from the server.
+MADE = ["task-1", "task-2", "task-3"]
+task_ids = st.sampled_from(["t1", "t2", "t3", "t4", "t5", *MADE])
+ona_task_ids = st.sampled_from([ona_id(1), ona_id(2), ona_id(3), "x"])
 run_ids = st.integers(1, 8).map("run-{}".format)
 session_ids = st.sampled_from(["s1", "s2", "s3"])
-workspaces = st.sampled_from(["", "", "w1", "w2", "home"])
+workspaces = st.sampled_from(["", "", "w1", "w2", "home", ENVIRONMENT])
 keys = st.sampled_from(["", "", "", "k1", "k2"])
 channels = st.sampled_from(["", "", "", "dev", "ops", "!"])
 texts = st.sampled_from(["why", "", " more "])
@@ -159,6 +165,21 @@ BUILDERS: dict[type[Command], dict[str, Any]] = {
     },
     c.RevokeToken: {"token_id": st.sampled_from(["k1", "k2"])},
     c.NoteProjection: {"fact": st.just(ProjectionCaughtUp(projection="tasks", position=7))},
+    o.CreateOnaTask: {
+        "environment_id": st.just(ENVIRONMENT),
+        "named": flags,
+        "reference": st.sampled_from(["build", "test", "a b"]),
+        "name": st.sampled_from(["Build", ""]),
+        "depends_on": st.sampled_from([(), (), (ona_id(1),), (ona_id(2), ona_id(1))]),
+    },
+    o.UpdateOnaTask: {
+        "ona_task_id": ona_task_ids,
+        "description": st.sampled_from([None, "new"]),
+        "depends_on": st.sampled_from([(), (ona_id(1),), (ona_id(3),)]),
+    },
+    o.DeleteOnaTask: {"ona_task_id": ona_task_ids},
+    o.StartOnaTask: {"ona_task_id": ona_task_ids},
+    o.StopOnaExecution: {"execution_id": st.sampled_from(["x", *map(uuid_of, MADE)])},
     b.PutBridge: {
         "bridge_id": bridge_ids,
         "url": st.sampled_from(["https://a.example/", "x", None]),

@@ -20,6 +20,7 @@ from domain.values import Actor, Origin, ReviewOutcome, RunStatus, TaskStatus
 from domain.world import Change, ClaimQuery, Context, Plan, State, evolve
 from projections.catalog import PROJECTORS
 from projections.lookup import Lookup
+from projections.ona.lookup import OnaLookup
 from projections.queries.claims import claimable_runs, waiting_runs
 from projections.rows import Projector, Row, Table
 
@@ -94,7 +95,7 @@ def _equal(table: Table, key: Row) -> str:
     return " AND ".join(f"{column} = ?" for column in table.columns[: len(key)])
 
 
-class Ledger(Lookup):
+class Ledger(Lookup, OnaLookup):
     """Emits facts through plans, one plan per step, and applies every change at once."""
 
     def __init__(self, projectors: Iterable[Projector] = PROJECTORS) -> None:

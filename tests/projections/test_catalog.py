@@ -30,6 +30,7 @@ def test_names_and_versions_are_stored_data(projector: Projector) -> None:
         ("bridges", 1),
         ("tempest", 1),
         ("timeline", 1),
+        ("ona", 1),
     }
 
 

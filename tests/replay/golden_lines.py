@@ -11,6 +11,7 @@ import msgspec
 from msgspec import Raw, Struct
 
 from domain.events import FACTS, Fact
+from domain.ona import values as ona
 from domain.profile import (
     CoordinatorProfile,
     ExecutionProfile,
@@ -35,7 +36,7 @@ from tests.replay.codec_support import plain_mapper
 
 FOLDER = Path(__file__).parent / "golden"
 NUMBERS: dict[Any, Any] = {bool: True, int: 7, float: 0.5}
-STRUCTS = {
+STRUCTS: dict[Any, Any] = {
     HealthReport: HealthReport(type="bucket", status="degraded", message="slow"),
     ResourceDefinition: ResourceDefinition(
         type="bucket",
@@ -49,6 +50,16 @@ STRUCTS = {
         actions=(ActionDefinition(name="empty", input_json_schema=Raw(b"{}")),),
     ),
     Variable: Variable(name="TOKEN", type="secret"),
+    ona.Trigger: ona.Trigger(kind="prebuild", on=False),
+    ona.TaskSpec: ona.TaskSpec(
+        command="make",
+        env=(
+            ona.Variable(name="A", value=""),
+            ona.Variable(name="B", secret_id="secret-1"),
+        ),
+        runs_on=ona.RunsOn(docker=ona.Docker(image="alpine", environment=("X=1",)), machine=True),
+        prebuild_requires_success=True,
+    ),
     Actor: Actor("agent_session", "sess-1"),
     Owner: Owner("pool", "builders"),
     Blob: Blob("6b86b273ff34fce19d6b804eff5a3f5747ada4eaa22f1d49c01e52ddb7875b4b", 1),

@@ -13,11 +13,12 @@ from domain.registry import WorkspaceState
 from domain.task.state import Review, Run, Task, TaskState
 from domain.values import PRIORITY_VALUE, Owner
 from domain.world import Change, ClaimQuery, Context, KeySlot, Plan, State, evolve
+from tests.support.ona import OnaLookups
 
 NEVER_CLAIMED = {"draft", "blocked", "canceled"}
 
 
-class World:
+class World(OnaLookups):
     """Everything recorded so far. Implements `domain.world.World`."""
 
     def __init__(self) -> None:

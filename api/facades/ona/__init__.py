@@ -1,0 +1,1 @@
+"""Ona's (Gitpod's) EnvironmentAutomationService: tasks and task executions."""

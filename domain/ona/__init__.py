@@ -1,0 +1,1 @@
+"""Ona task definitions, and their executions as trees of core tasks."""

@@ -1,0 +1,1 @@
+"""Ona tasks, executions and steps as rows."""

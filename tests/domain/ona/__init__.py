@@ -1,0 +1,1 @@
+"""Ona tasks and their executions."""
