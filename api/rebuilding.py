@@ -41,8 +41,8 @@ class Line(Struct, frozen=True, kw_only=True, omit_defaults=True):
     differences: tuple[Difference, ...] = ()
 
 
-_NICENESS: Final = 10
-_GC_THRESHOLDS: Final = (200_000, 50, 100)
+NICENESS: Final = 10
+GC_THRESHOLDS: Final = (200_000, 50, 100)
 _encode: Final = msgspec.json.Encoder().encode
 
 
@@ -93,9 +93,9 @@ def main(work: Any, name: str) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     parent = os.getppid()
     # Whoever is served goes first.
-    os.nice(_NICENESS)
+    os.nice(NICENESS)
     # States and rows are many and hold no cycles, so looking for some would only take time.
-    gc.set_threshold(*_GC_THRESHOLDS)
+    gc.set_threshold(*GC_THRESHOLDS)
     ledger = Ledger(environment_of(os.environ[variable_of("store")]))
     try:
         shop = Workshop(

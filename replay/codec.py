@@ -79,6 +79,7 @@ class LedgerMapper(Mapper[str]):
     ) -> None:
         """Keep the library's compressor and cipher; its transcoder has no part here."""
         super().__init__(transcoder, compressor, cipher)
+        self._is_covered = bool(compressor or cipher)
         self._encoder = msgspec.json.Encoder()
         self._shapes = {name: _Shape(fact) for name, fact in facts.items()}
         self._upcasters = upcasters
@@ -153,7 +154,8 @@ class LedgerMapper(Mapper[str]):
         return state
 
     def _state(self, type_: str, state: bytes) -> _State[Any]:
-        state = self._plain(state)
+        if self._is_covered:
+            state = self._plain(state)
         shape = self._shapes[type_]
         if state.startswith(shape.prefix):
             return shape.decode(state)

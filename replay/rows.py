@@ -1,7 +1,6 @@
 """Rows of the read models on their way into the store: read through, written back in one go."""
 
 from collections.abc import Callable, Iterable, Sequence
-from functools import partial
 from typing import Any, Final, Protocol, TypeAlias
 
 from replay.store import Connection, Row
@@ -32,6 +31,9 @@ class Table(Protocol):
 
 
 _MOST_KEPT: Final = 20_000
+
+_Late: TypeAlias = tuple[Callable[..., Row], tuple[Any, ...]]
+"""What makes a row, and from what."""
 
 
 class _Buffer:
@@ -74,7 +76,7 @@ class _Buffer:
             + (f"UPDATE SET {others}" if others else "NOTHING")
         )
         self.dirty: dict[Row, Row | None] = {}
-        self.late: dict[Row, partial[Row]] = {}
+        self.late: dict[Row, _Late] = {}
         self.clean: dict[Row, Row | None] = {}
         self.groups: dict[Row, dict[Row, Row]] = {}
         self.written: list[Row] = []
@@ -108,8 +110,8 @@ class _Buffer:
     def make(self) -> None:
         """Make the rows that were left for later."""
         late, self.late = self.late, {}
-        for key, made in late.items():
-            self.change(key, made())
+        for key, (make, given) in late.items():
+            self.change(key, make(*given))
 
     def change(self, key: Row, row: Row | None) -> None:
         """Note the row of a key; None stands for a removed row."""
@@ -149,7 +151,7 @@ class _Buffer:
         self.groups.clear()
 
 
-Saved: TypeAlias = list[tuple[_Buffer, dict[Row, Row | None], dict[Row, partial[Row]], list[Row]]]
+Saved: TypeAlias = list[tuple[_Buffer, dict[Row, Row | None], dict[Row, _Late], list[Row]]]
 
 
 class RowBuffer:
@@ -224,7 +226,7 @@ class RowBuffer:
 
     def put_later(self, table: Table, key: Row, make: Callable[..., Row], *given: Any) -> None:
         """Put the row `make(*given)` once it is needed: of many for one key only the last."""
-        self._buffers[table.name].late[key] = partial(make, *given)
+        self._buffers[table.name].late[key] = (make, given)
 
     def delete(self, table: Table, key: Row) -> None:
         """Remove a row; a missing one is no error."""

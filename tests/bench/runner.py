@@ -2,65 +2,86 @@
 
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from eventsourcing.persistence import Tracking
 from eventsourcing.projection import Projection, ProjectionRunner
-from eventsourcing.sqlite import SQLiteDatastore, SQLiteTrackingRecorder
+from eventsourcing.sqlite import SQLiteCursor, SQLiteDatastore, SQLiteTrackingRecorder
 
+from domain.recorded import Recorded
+from domain.task.state import TaskState
+from domain.world import Change, State, evolve
+from replay.batch import Projector
 from replay.ledger import Ledger
+from replay.rows import RowBuffer
 
 _PATIENCE = 600.0
 
 
-class Streams(SQLiteTrackingRecorder):
-    """Keeps the last event of each stream."""
+class Rows(SQLiteTrackingRecorder):
+    """Keeps the rows of a read model, written by the same projector as in a rebuild."""
+
+    projector: ClassVar[Projector]
 
     def __init__(self, datastore: SQLiteDatastore, **kwargs: Any) -> None:
         super().__init__(datastore, **kwargs)
         self.create_table()
+        self._states: dict[str, State | None] = {}
+        self._rows = RowBuffer(self.projector.tables)
         self.kept_at = 0.0
 
     def construct_create_table_statements(self) -> list[str]:
         """Return the statements that make the tables."""
-        create = "CREATE TABLE IF NOT EXISTS streams (stream TEXT PRIMARY KEY, type TEXT)"
-        return [*super().construct_create_table_statements(), create]
+        made = (statement for table in self.projector.tables for statement in table.ddl)
+        return [*super().construct_create_table_statements(), *made]
 
-    def keep(self, stream: str, type_: str, tracking: Tracking) -> None:
-        """Keep the event of a stream, and how far that is, in one transaction."""
+    def keep(self, recorded: Recorded, tracking: Tracking) -> None:
+        """Keep what an event changes, and how far that is, in one transaction."""
+        before = self._states.get(recorded.originator_id)
+        after = self._states[recorded.originator_id] = evolve(before, recorded)
         with self.datastore.transaction(commit=True) as cursor:
+            assert isinstance(cursor, SQLiteCursor)
             self._insert_tracking(cursor, tracking)
-            cursor.execute(
-                "INSERT INTO streams VALUES (?,?) ON CONFLICT (stream)"
-                " DO UPDATE SET type=excluded.type",
-                (stream, type_),
-            )
+            self._rows.start(cursor.sqlite_cursor.connection)
+            self.projector.apply(_change(recorded, before, after), self._rows)
+            self._rows.flush()
+        self._rows.finish()
         self.kept_at = time.perf_counter()
 
 
-class LastEvents(Projection[Streams]):
-    """Projects the last event of each stream."""
+def _change(recorded: Recorded, before: State | None, after: State | None) -> Change:
+    task = after if isinstance(after, TaskState) else None
+    return Change(
+        recorded=recorded, before=before, after=after, task=task, about=task, paused_by=""
+    )
 
-    name = "last_events"
+
+class ReadModel(Projection[Rows]):
+    """Gives the view each event."""
+
+    name = "read_model"
 
     def process_event(self, domain_event: Any, tracking: Tracking) -> None:
         """Take one event."""
-        self.view.keep(domain_event.originator_id, domain_event.type, tracking)
+        self.view.keep(domain_event, tracking)
 
 
-def events_per_second(ledger: Path, folder: Path) -> float:
-    """Return how many events of a ledger the runner takes per second."""
+def events_per_second(projector: Projector, ledger: Path, folder: Path) -> float:
+    """Return how many events of a ledger the runner takes per second into a new read model."""
     opened = Ledger({"SQLITE_DBNAME": str(ledger)})
     head = opened.head
     opened.close()
+    file = folder / f"runner-{projector.name}.db"
+    file.unlink(missing_ok=True)
     env = {
         "SQLITE_DBNAME": str(ledger),
-        "LAST_EVENTS_PERSISTENCE_MODULE": "eventsourcing.sqlite",
-        "LAST_EVENTS_SQLITE_DBNAME": str(folder / "last-events.db"),
+        "READ_MODEL_PERSISTENCE_MODULE": "eventsourcing.sqlite",
+        "READ_MODEL_SQLITE_DBNAME": str(file),
     }
+    view_class = type("RowsOf", (Rows,), {"projector": projector})
     started = time.perf_counter()
     with ProjectionRunner(
-        application_class=Ledger, projection_class=LastEvents, view_class=Streams, env=env
+        application_class=Ledger, projection_class=ReadModel, view_class=view_class, env=env
     ) as runner:
         runner.wait(head, timeout=_PATIENCE)
         # Waiting looks now and then only.
