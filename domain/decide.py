@@ -7,8 +7,8 @@ from domain import bridge_commands as b
 from domain import bridges, operations, session, starvation, triage
 from domain import commands as c
 from domain import force_commands as f
-from domain.posthog.decisions import DECIDE as POSTHOG
 from domain.ona import decisions as ona
+from domain.posthog.decisions import DECIDE as POSTHOG
 from domain.reactions import react
 from domain.task import (
     claims,

@@ -12,8 +12,8 @@ from domain.bridge_events import (
     TaskBridgeUnsubscribed,
 )
 from domain.fact import Fact
-from domain.posthog import events as posthog
 from domain.ona import events as ona
+from domain.posthog import events as posthog
 from domain.projection_events import (
     ProjectionCaughtUp,
     ProjectionCompared,

@@ -19,9 +19,9 @@ from domain.errors import (
     TaskNotFoundError,
 )
 from domain.events import Fact, RunEnqueued
-from domain.posthog import state as posthog
 from domain.ona.state import OnaTask, evolve_ona_task
 from domain.ona.world import OnaWorld
+from domain.posthog import state as posthog
 from domain.recorded import SCHEDULER_STREAM, Recorded, session_stream, task_stream
 from domain.registry import (
     OpsState,

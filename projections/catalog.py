@@ -7,9 +7,9 @@ from projections.bridges import BridgesProjector
 from projections.dashboard import DashboardProjector
 from projections.inbox import InboxProjector
 from projections.lookup import LookupProjector
+from projections.ona.projector import OnaProjector
 from projections.posthog.lookup import PosthogLookupProjector
 from projections.posthog.projector import PosthogProjector
-from projections.ona.projector import OnaProjector
 from projections.registry import RegistryProjector
 from projections.reviews import ReviewsProjector
 from projections.rows import Projector

@@ -2,8 +2,8 @@
 
 from typing import Final
 
-from api.facades.posthog import routes as posthog
 from api.facades.ona import routes as ona
+from api.facades.posthog import routes as posthog
 from api.facades.tempest import asking, serving
 from api.operations import Operation
 from api.routes import (

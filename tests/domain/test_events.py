@@ -23,11 +23,11 @@ from domain import (
 from domain.commands import Claim, Command, Execution, LeaseCommand
 from domain.decide import COMMANDS
 from domain.events import FACT_BY_TYPE, FACTS, Fact
+from domain.ona import commands as ona_commands
+from domain.ona import events as ona_events
 from domain.posthog import commands as posthog_commands
 from domain.posthog import events as posthog_events
 from domain.posthog.commands import PosthogRunCommand, PosthogTaskCommand
-from domain.ona import commands as ona_commands
-from domain.ona import events as ona_events
 from domain.recorded import Recorded, session_stream, task_stream, workspace_stream
 from domain.registry import (
     OpsState,
