@@ -6,6 +6,7 @@ from msgspec import Struct
 
 from domain import events as e
 from domain.recorded import Recorded
+from domain.values import Actor
 
 
 class HoldError(Exception):
@@ -16,7 +17,7 @@ class _Hold(Struct):
     """Somebody has a run; an operator's hold has no token and no deadline."""
 
     task_id: str
-    session_id: str
+    holder: Actor
     token: str
     until: int
 
@@ -63,6 +64,9 @@ class Holds:
             case e.RunReleased():
                 self._hold(past) if fact.manual else self._own(past)
                 del self._holds[past.run_id]
+            case e.RunFailed(failure_kind="lease_expired"):
+                _require(past.run_id not in self._holds, "a run whose lease ran out is held")
+                self._close(past)
             case e.RunCompleted() | e.RunFailed():
                 self._end(past, fact.claim_token_hash)
             case e.RunCanceled() | e.RunOperatorForcedFail():
@@ -84,23 +88,23 @@ class Holds:
         _require(self._open.get(past.task_id) == past.run_id, "the run is not open")
         if fact.claim_token_hash:
             _require(self._is_new(fact.claim_token_hash), "its token was used before")
+        if fact.claim_token_hash and fact.session_id:
             now = past.occurred_at
             others = [
                 other
                 for other in self._holds.values()
-                if other.session_id == fact.session_id and other.token and other.until > now
+                if other.holder == fact.claimed_by and other.token and other.until > now
             ]
             most = self._most.get(fact.session_id, 0)
             _require(len(others) < most, f"the session holds {len(others)} other runs")
         self._holds[past.run_id] = _Hold(
-            past.task_id, fact.session_id, fact.claim_token_hash, fact.lease_until
+            past.task_id, fact.claimed_by, fact.claim_token_hash, fact.lease_until
         )
 
     def _own(self, past: Recorded) -> _Hold:
         """Return the hold that the actor of an event has, in time."""
         hold = self._hold(past)
-        mine = (past.actor.kind, past.actor.ref) == ("agent_session", hold.session_id)
-        _require(mine, "it is not the holder's")
+        _require(past.actor == hold.holder, "it is not the holder's")
         _require(past.occurred_at < hold.until, "the lease had run out")
         return hold
 

@@ -7,12 +7,16 @@ import pytest
 
 from domain import events as e
 from domain.fact import Fact
+from domain.instants import SECOND
 from domain.recorded import Recorded
 from domain.values import Actor
 from replay.holds import HoldError, Holds
+from tests.domain.tempest.steps import ask, connect, report, take
 from tests.machine.machines import DirectMachine
 from tests.machine.moves import spend_day
 from tests.replay.support import opened
+from tests.support.spec import NOW, given
+from tests.support.steps import expire
 
 
 class SilentMachine(DirectMachine):
@@ -158,3 +162,34 @@ def test_a_task_that_cannot_be_followed_holds_nothing_against_its_session(
     holds.forget(history[place].task_id)
 
     holds.take(history[place])
+
+
+def of_an_app() -> list[Recorded]:
+    """Return how an app held an operation again and again, until it failed by itself."""
+    spec = given(connect(), ask(run_id="r1"), ask(run_id="r2"))
+    spec.given(take(), take(NOW + 1), report("r2", at=NOW + 2))
+    for number in range(1, 4):
+        at = NOW + number * 600 * SECOND
+        spec.given(expire(at), take(at))
+    return spec.world.history
+
+
+def test_an_app_holds_what_it_was_handed_without_a_session() -> None:
+    history = of_an_app()
+    assert history[-1].type == "task.run_failed"
+    assert follow(history) == 0
+
+
+def test_nobody_but_the_app_reports() -> None:
+    history = of_an_app()
+    place = first(history, e.RunCompleted, anything)
+    changed = msgspec.structs.replace(history[place], actor=Actor("extension", "tempest/other:v1"))
+    assert follow([*history[:place], changed]) == changed.sequence
+
+
+def test_what_failed_because_its_leases_ran_out_is_held_by_nobody() -> None:
+    history = of_an_app()
+    place = first(history, e.RunLeaseExpired, anything)
+    failed = msgspec.structs.replace(history[-1], sequence=history[place].sequence)
+    assert follow([*history[:place], failed]) == failed.sequence
+    assert follow([*history, failed]) == failed.sequence

@@ -1,0 +1,195 @@
+"""What no event holds: the values of variables, long requests and long responses."""
+
+import logging
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from replay.export import export_lines
+from tests.api.live import Client, LiveServer, error_of, serving
+from tests.api.tempest.asking import ask, named, operation, path_of
+from tests.api.tempest.client import BUCKET, Store, TempestCli, changed, listed, resource
+
+SECRET = "s3cret-value-nobody-may-read"
+VARIABLES = [
+    {"name": "TOKEN", "value": SECRET, "type": "secret"},
+    {"name": "REGION", "value": "north"},
+]
+
+
+def exported(server: LiveServer) -> bytes:
+    return b"\n".join(line for _, line in export_lines(server.services.ledger))
+
+
+def test_values_reach_the_app_and_nobody_else(
+    server: LiveServer, client: Client, cli: TempestCli, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    cli.connect(BUCKET)
+    asked = ask(client, cli, environment_variables=VARIABLES)
+    task_id = asked["task_id"]
+    found = cli.next()
+    assert found is not None
+    assert found["task"]["environment_variables"] == [
+        {"name": "TOKEN", "value": SECRET, "type": "secret"},
+        {"name": "REGION", "value": "north", "type": "variable"},
+    ]
+    told = [
+        client.get(f"/api/tempest/operations/{task_id}").text,
+        client.get(f"/api/tasks/{task_id}").text,
+        client.get(f"/api/tasks/{task_id}/timeline").text,
+        client.get(f"/api/task-runs/{asked['run_id']}").text,
+        exported(server).decode(),
+        caplog.text,
+    ]
+    assert all(SECRET not in text for text in told)
+    names = operation(client, task_id)["environment_variables"]
+    assert names == [
+        {"name": "TOKEN", "type": "secret"},
+        {"name": "REGION", "type": "variable"},
+    ]
+
+
+def secrets_of(server: LiveServer) -> int:
+    return int(server.services.ledger.reader.select("SELECT count(*) FROM bridge_secrets")[0][0])
+
+
+def test_values_go_when_all_went_well(server: LiveServer, client: Client, cli: TempestCli) -> None:
+    cli.connect(BUCKET)
+    before = secrets_of(server)
+    ask(client, cli, environment_variables=VARIABLES)
+    assert secrets_of(server) == before + 1
+    cli.serve(Store())
+    assert secrets_of(server) == before
+
+
+def test_values_stay_for_another_attempt(client: Client, cli: TempestCli) -> None:
+    cli.connect(BUCKET)
+    asked = ask(client, cli, environment_variables=VARIABLES)
+    found = cli.next()
+    assert found is not None
+    cli.report_error(found["task_id"], "no room")
+    client.ok("PATCH", f"/api/tasks/{asked['task_id']}", {"max_attempts": 2})
+    client.ok("POST", f"/api/runs/{asked['run_id']}/retry", {})
+    again = cli.next()
+    assert again is not None
+    assert again["task_id"] != found["task_id"]
+    assert again["task"] == found["task"]
+
+
+def test_what_is_refused_or_known_leaves_no_values(
+    server: LiveServer, client: Client, cli: TempestCli
+) -> None:
+    cli.connect(BUCKET)
+    before = secrets_of(server)
+    body = {"operation": "read", "resource": {"type": "bucket"}}
+    error_of(client.post(path_of(cli), {**body, "environment_variables": VARIABLES}), 422)
+    assert secrets_of(server) == before
+    key = f"key-{cli.app['app_id']}"
+    first = ask(client, cli, environment_variables=VARIABLES, idempotency_key=key)
+    again = ask(client, cli, environment_variables=VARIABLES, idempotency_key=key)
+    assert first["run_id"] == again["run_id"]
+    assert secrets_of(server) == before + 1
+
+
+def forget_all(server: LiveServer) -> None:
+    """Lose every secret, as an import into a new store does."""
+    services = server.services
+    for (secret_id,) in services.ledger.reader.select("SELECT secret_id FROM bridge_secrets"):
+        services.vault.forget(secret_id)
+
+
+def test_an_operation_without_its_values_waits_for_somebody(
+    server: LiveServer, client: Client, cli: TempestCli
+) -> None:
+    cli.connect(BUCKET)
+    lame = ask(client, cli, environment_variables=VARIABLES, priority="high")
+    forget_all(server)
+    whole = ask(client, cli)
+    found = cli.next()
+    assert found is not None
+    assert found["task_id"] == whole["run_id"]
+    stands = operation(client, lame["task_id"])
+    assert stands["status"] == "needs_attention"
+    assert stands["error"] == "the values of TOKEN, REGION are not in this store"
+
+
+def test_without_a_key_no_values_are_taken(tmp_path: Path) -> None:
+    def without_key(services: Any) -> None:
+        services.vault._may_make = False
+        services.vault._fernet = None
+
+    with serving(tmp_path, prepare=without_key) as server:
+        cli = TempestCli(f"{server.url}/api/v1", "")
+        cli.connect(BUCKET)
+        body = {"operation": "create", "resource": {"type": "bucket"}}
+        answer = server.client.post(path_of(cli), {**body, "environment_variables": VARIABLES})
+        assert "secret_key_file" in error_of(answer, 422)
+        ask(server.client, cli)
+        assert cli.serve(Store())
+        cli.close()
+
+
+LONG = {"text": "ü" * 100_000}
+
+
+def test_long_requests_and_responses_are_kept_beside_the_ledger(
+    server: LiveServer, client: Client, cli: TempestCli
+) -> None:
+    cli.connect(BUCKET)
+    asked = ask(client, cli, input=LONG)
+    store = Store()
+    cli.serve(store)
+    assert store.seen[0]["input"] == LONG
+    done = operation(client, asked["task_id"])
+    assert done["request"]["input"] == LONG
+    assert done["response"]["resource"]["properties"] == LONG
+    run = client.ok("GET", f"/api/task-runs/{asked['run_id']}")["run"]
+    assert run["run"]["result"]["response_blob"]["size"] > 200_000
+    head = server.services.ledger.head
+    past = client.ok("GET", f"/api/tempest/operations/{asked['task_id']}?as_of={head}")
+    assert past["operation"] == done
+    assert all(len(line) < 20_000 for _, line in export_lines(server.services.ledger))
+
+
+def test_a_long_list_goes_on_too(client: Client, cli: TempestCli) -> None:
+    cli.connect(BUCKET)
+    asked = ask(client, cli, "list")
+    found = cli.next()
+    assert found is not None
+    many = [resource(f"b-{number}") for number in range(2_000)]
+    assert cli.report(found["task_id"], listed(*many, token="p2")).status_code == 200
+    assert cli.report(found["task_id"], listed(*many, token="p2")).status_code == 200
+    assert len(operation(client, asked["task_id"])["response"]["resources"]) == 2_000
+    again = cli.next()
+    assert again is not None
+    assert again["task"]["next"] == "p2"
+
+
+def test_what_is_not_there_any_more_is_told(
+    server: LiveServer, client: Client, cli: TempestCli
+) -> None:
+    cli.connect(BUCKET)
+    asked = ask(client, cli, input={"text": f"{cli.app['app_id']}" * 10_000})
+    found = cli.next()
+    assert found is not None
+    cli.report(found["task_id"], changed(resource("b-1", properties=found["task"]["input"])))
+    lame = ask(client, cli, "update", resource=named("b-1"), input=found["task"]["input"])
+    lose_blobs(server)
+    done = operation(client, asked["task_id"])
+    assert (done["status"], "request" in done, "response" in done) == ("completed", False, False)
+    assert cli.next() is None
+    assert operation(client, lame["task_id"])["error"] == "the request is not in this store"
+
+
+def lose_blobs(server: LiveServer) -> None:
+    """Lose every blob, as a copy does that was made of the database alone."""
+    services = server.services
+    if services.settings.sqlite_path:
+        for file in Path(f"{services.settings.sqlite_path}.blobs").rglob("*"):
+            if file.is_file():
+                file.unlink()
+    else:
+        with services.ledger.access.apart() as session:
+            session.execute("DELETE FROM blobs")
