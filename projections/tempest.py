@@ -6,7 +6,10 @@ from typing import Final
 import msgspec
 
 from domain.eligibility import HELD_BACK
+from domain.events import TaskDeleted
+from domain.task.evolve import TASK_FACTS
 from domain.task.state import Run, TaskState, latest_run
+from domain.tempest.events import FACTS
 from domain.tempest.state import AppState, OperationState
 from domain.values import PRIORITY_VALUE
 from domain.world import Change
@@ -62,6 +65,8 @@ class TempestProjector:
     name = "tempest"
     version = 1
     separable = True
+    facts = TASK_FACTS.union(FACTS)
+    apart = frozenset({TaskDeleted})
     tables = (APPS, OPERATIONS, REQUESTS)
 
     def apply(self, change: Change, rows: Rows) -> None:
