@@ -105,7 +105,7 @@ def tempest() -> None:
     help="Environment variable for the app, with its value here or that of a file; "
     "a secret unless another type comes first; may be repeated.",
 )
-@option("--next", "token", default="", help="Page of a list to begin with.")
+@option("--next", "page_token", default="", help="Page of a list to begin with.")
 @workspace_option
 @option("--priority", type=PRIORITIES, help="What is more urgent is handed out first.")
 @metadata_option
@@ -121,7 +121,7 @@ def enqueue(
     display_name: str,
     given: JsonValue,
     variables: tuple[JsonObject, ...],
-    token: str,
+    page_token: str,
     idempotency_key: str,
     **rest: JsonValue,
 ) -> None:
@@ -138,7 +138,7 @@ def enqueue(
         resource=resource,
         input=given,
         environment_variables=list(variables),
-        next=token,
+        next=page_token,
         idempotency_key=idempotency_key,
         **rest,
     )
