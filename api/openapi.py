@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping
 from http import HTTPStatus
 from importlib.metadata import version
+from types import UnionType
 from typing import Any, Final
 
 import orjson
@@ -50,7 +51,9 @@ class Schemas:
         self._named: dict[str, type[Struct]] = {}
 
     def of(self, kind: Any) -> dict[str, Any]:
-        """Return the schema of a type."""
+        """Return the schema of a type, also of one that is never read: any of several structs."""
+        if isinstance(kind, UnionType):
+            return {"anyOf": [self.of(each) for each in kind.__args__]}
         # Looking at a type takes a while, and most answers are the same few.
         name = getattr(kind, "__name__", "")
         if name and self._named.get(name) is kind:

@@ -22,7 +22,7 @@ UNMEASURED: Final = {
 }
 """The fuzzer runs none of our code; measuring coverage there would only take time."""
 
-NEVER_ENDING: Final = ("streamTask", "streamLedger", "streamProjection")
+NEVER_ENDING: Final = ("streamTask", "streamLedger", "streamProjection", "posthogTasksRunsStream")
 """Streams go on until the client leaves; they have tests of their own."""
 
 LENIENT: Final = (
@@ -94,6 +94,7 @@ BLANK: Final = (
     "listTempestOperations",
     "posthogTasksList",
     "posthogTasksRunsList",
+    "posthogTasksRunsSessionLogs",
 )
 """A parameter that is blank is absent, and words are compared trimmed and in lower case."""
 

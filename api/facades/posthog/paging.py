@@ -46,14 +46,15 @@ def page_of(call: Call) -> Page:
     query = call.scope["query_string"].decode("latin-1")
     parameters = tuple(parse_qsl(query, keep_blank_values=True))
     sent = dict(parameters)
-    limit = _number(sent.get("limit", ""))
+    limit = number(sent.get("limit", ""))
     return Page(
         limit=min(limit, _USUAL) if limit > 0 else _USUAL,
-        offset=max(_number(sent.get("offset", "")), 0),
+        offset=max(number(sent.get("offset", "")), 0),
         url=f"{base_url(call)}{call.scope['raw_path'].decode('latin-1')}",
         parameters=parameters,
     )
 
 
-def _number(text: str) -> int:
+def number(text: str) -> int:
+    """Return the number that a text says, 0 when it says none."""
     return int(text) if _NUMBER.fullmatch(text.strip()) else 0

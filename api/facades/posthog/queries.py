@@ -24,3 +24,12 @@ class PosthogTasksQuery(PosthogPageQuery, frozen=True, kw_only=True):
     origin_product: str = ""
     repository: str = ""
     stage: str = ""
+
+
+class PosthogSessionLogsQuery(Query, frozen=True, kw_only=True):
+    """Which entries of a log: those behind a time, of some types and of no others."""
+
+    after: str = ""
+    event_types: tuple[str, ...] = ()
+    exclude_types: tuple[str, ...] = ()
+    limit: _Number = ""
