@@ -79,8 +79,10 @@ def claim(client: Client, environment: str, session: str, **more: Any) -> JsonOb
         assert answer.status_code in {204, 403}, answer.text
         return None
     run: JsonObject = answer.json()["claim"]["run"]
-    agent.ok("POST", f"/api/task-runs/{run['id']}/start", {"idempotency_key": run["id"]})
-    return run
+    started = agent.post(f"/api/task-runs/{run['id']}/start", {"idempotency_key": run["id"]})
+    # It may have been stopped meanwhile.
+    assert started.status_code in {200, 409}, started.text
+    return run if started.is_success else None
 
 
 def report(client: Client, run: JsonObject, outcome: str, **body: Any) -> None:
@@ -90,7 +92,9 @@ def report(client: Client, run: JsonObject, outcome: str, **body: Any) -> None:
 
 
 def _complete(client: Client, run: JsonObject) -> None:
-    report(client, run, "complete", result={"exit": 0})
+    path = f"/api/agent/tasks/{run['id']}/complete"
+    done = client.agent(run["session_id"]).post(path, {"result": {"exit": 0}})
+    assert done.status_code in {200, 409}, done.text
 
 
 @contextmanager
