@@ -103,10 +103,9 @@ def test_quirks_are_taken(client: Client, cli: TempestCli) -> None:
     assert response["resource"]["links"]["links"][0]["type"] == "unspecified"
 
 
-@pytest.mark.parametrize("path", ["", "none", f"{NEXT}/", f"{NEXT}/more"])
+@pytest.mark.parametrize("path", ["none", f"{NEXT}/more", "none/"])
 def test_unknown_paths_are_told_in_the_same_form(cli: TempestCli, path: str) -> None:
-    answer = cli.post(path, {})
-    assert answer.status_code in {404, 307}
+    assert told(cli.post(path, {}), 404) == "Not Found"
 
 
 def test_only_post_is_answered(server: LiveServer) -> None:
