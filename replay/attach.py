@@ -6,7 +6,7 @@ stands still, with the reason beside it, until it is caught up.
 """
 
 import logging
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Final
 
 from msgspec.structs import replace
@@ -63,12 +63,14 @@ class Slices:
         held: Mapping[str, Failure] | None = None,
         clock: Clock | None = None,
         skipped: Collection[int] | None = None,
+        note: Callable[[Connection, str, Failure], None] | None = None,
     ) -> None:
         """Write the live tables, or copies of them whose names have a suffix.
 
         Events in `skipped` give no rows; unless it is given the ledger says which those are.
         Nothing is written about streams that are `held`; with a clock, streams are held back
-        whose events cannot be applied, where the read model allows it.
+        whose events cannot be applied, where the read model allows it; `note` writes that down
+        elsewhere than beside the live rows.
         """
         self.rows = RowBuffer(projector.tables, suffix)
         self.fold = Fold(
@@ -79,6 +81,7 @@ class Slices:
         )
         self._name = projector.name
         self._clock = clock
+        self._note = note or self._put_hold
         self._separable = separable(projector)
 
     def take(
@@ -95,8 +98,11 @@ class Slices:
                 if self._clock is None or not self._separable:
                     raise
                 _log.error("read model %s stands still for %s: %s", self._name, error.stream, error)
-                put_hold(connection, self._name, error.stream, failure_of(error, self._clock()))
+                self._note(connection, error.stream, failure_of(error, self._clock()))
                 self.fold.hold(error.stream, error.sequence)
+
+    def _put_hold(self, connection: Connection, stream: str, failure: Failure) -> None:
+        put_hold(connection, self._name, stream, failure)
 
     def _take(self, connection: Connection, after: int, upto: int, limit: int) -> tuple[int, int]:
         connection.execute("SAVEPOINT slice")

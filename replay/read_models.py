@@ -39,7 +39,8 @@ class Failure(Struct, frozen=True, kw_only=True, omit_defaults=True):
 class Rebuilding(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A rebuild that has begun and is to be finished, also after a crash.
 
-    `position` is that of the new tables while they follow the log. `failure` is what stopped it.
+    `position` is that of the new tables while they follow the log. `failure` is what stopped it;
+    `held` are the streams that the new rows stand still for, and why.
     """
 
     version: int
@@ -49,6 +50,7 @@ class Rebuilding(Struct, frozen=True, kw_only=True, omit_defaults=True):
     repair: bool = False
     digest: str = ""
     failure: Failure | None = None
+    held: dict[str, Failure] = {}
 
 
 class Previous(Struct, frozen=True, kw_only=True):

@@ -14,15 +14,13 @@ from msgspec.structs import replace
 
 from replay import scratch, tables
 from replay.attach import Slices, failure_of, skipped_by
-from replay.batch import decides
+from replay.batch import decides, separable
 from replay.carrying import carried
 from replay.digest import Difference, differences, digest
 from replay.fold import PAGE, Fold, FoldError
 from replay.read_models import (
     Failure,
-    Previous,
     Rebuilding,
-    Standing,
     holds,
     position_of,
     put_hold,
@@ -34,6 +32,7 @@ from replay.read_models import (
 from replay.scratch import Scratch
 from replay.statements import HEAD, OF_STREAM
 from replay.store import Connection, SqlReader
+from replay.switching import swap, switch
 from replay.workbench import RefusedError, Workbench
 
 
@@ -55,11 +54,13 @@ class Workshop(Workbench):
         """Fold everything anew and switch to it; go on where an earlier attempt was.
 
         Rows that differ from live ones of the same projector version are only put in their place
-        with `repair`. Raises RefusedError, CanceledError or FoldError.
+        with `repair`. The new rows stand still for streams with events that cannot be applied,
+        where the read model allows it and the live ones are no better. Raises RefusedError,
+        CanceledError or FoldError.
         """
         with self.alone(), self._noting_failures():
             rebuilding = self._begin(repair=repair)
-            with closing(self._scratch(self.path)) as made:
+            with closing(self._scratch(self.path, rebuilding.held)) as made:
                 if rebuilding.phase == "fold":
                     rebuilding = self._fold(made, rebuilding)
                 if rebuilding.phase == "copy":
@@ -154,7 +155,8 @@ class Workshop(Workbench):
         path = f"{self.path}-check"
         scratch.remove(path)
         try:
-            with closing(self._scratch(path, held=True)) as made:
+            held = holds(self.ledger.writer.connection).get(self.name, {})
+            with closing(self._scratch(path, held)) as made:
                 self._fold_nearly(made)
                 with self.snapshot() as stored:
                     position = position_of(stored, self.name)
@@ -199,12 +201,43 @@ class Workshop(Workbench):
     def _folded(self, position: int, target: int) -> None:
         self.tell("fold", position, max(target, self.head()))
 
+    def _fold_holding(self, made: Scratch, fold: Callable[[], None]) -> None:
+        """Fold, and leave streams behind that stop it."""
+        while True:
+            try:
+                fold()
+            except FoldError as error:
+                if not self._may_stand_still(error.stream):
+                    raise
+                with self.writing() as connection:
+                    self._hold(connection, error.stream, failure_of(error, self.clock()))
+                made.hold(error.stream, error.sequence)
+            else:
+                return
+
+    def _may_stand_still(self, stream: str) -> bool:
+        """Whether new rows that stand still for a stream are no worse than the live ones."""
+        connection, standing = self.ledger.writer.connection, self.standing()
+        live = standing.state == "live" and standing.version == self.projector.version
+        whole = live and tables.complete(connection, self.projector.tables)
+        known = stream in holds(connection).get(self.name, {})
+        return separable(self.projector) and (known or not whole)
+
+    def _hold(self, connection: Connection, stream: str, failure: Failure) -> None:
+        """Note that the new rows stand still for a stream, in the caller's transaction."""
+        standing = standing_of(connection, self.name)
+        assert standing.rebuild is not None
+        held = {**standing.rebuild.held, stream: failure}
+        rebuilding = replace(standing.rebuild, held=held)
+        put_standing(connection, self.name, replace(standing, rebuild=rebuilding))
+
     def _fold(self, made: Scratch, rebuilding: Rebuilding) -> Rebuilding:
         if not made.digest:
-            self._fold_nearly(made)
+            self._fold_holding(made, lambda: self._fold_nearly(made))
             with self.snapshot() as stored:
                 head = stored.execute(HEAD).fetchone()[0] or 0
-                made.fold(SqlReader(stored), lambda: head, self._folded)
+                source = SqlReader(stored)
+                self._fold_holding(made, lambda: made.fold(source, lambda: head, self._folded))
                 found = digest(made.connection, self.projector.tables)
                 same = self._equals_live(stored, head, found)
             if not same and not rebuilding.repair:
@@ -217,8 +250,9 @@ class Workshop(Workbench):
         with self.writing() as connection:
             standing = standing_of(connection, self.name)
             tables.create(connection, self.projector.tables, tables.NEXT, standing.generation + 1)
+            assert standing.rebuild is not None
             following = replace(
-                rebuilding, phase="copy", position=made.position, digest=made.digest
+                standing.rebuild, phase="copy", position=made.position, digest=made.digest
             )
             put_standing(connection, self.name, replace(standing, rebuild=following))
         return following
@@ -268,9 +302,7 @@ class Workshop(Workbench):
         finish: Callable[[Connection, int], None],
     ) -> int:
         """Apply what is behind `position`; `finish` in the transaction that reaches the head."""
-        held = {} if suffix else holds(self.ledger.writer.connection).get(self.name)
-        clock = None if suffix else self.clock
-        slices = Slices(self.ledger, self.projector, suffix=suffix, held=held, clock=clock)
+        slices = self._slices(suffix)
         self.start_phase(position)
         while True:
             with self.slicing(last=self.head() - position <= self.slice) as connection:
@@ -281,6 +313,18 @@ class Workshop(Workbench):
                     return position
                 note(connection, position)
             self.tell("follow", position, head)
+
+    def _slices(self, suffix: str) -> Slices:
+        """Return what writes the live tables or a copy; replaced ones never stand still."""
+        if suffix == tables.PREVIOUS:
+            return Slices(self.ledger, self.projector, suffix=suffix)
+        note = None
+        held = holds(self.ledger.writer.connection).get(self.name)
+        if suffix and (rebuilding := self.standing().rebuild) is not None:
+            note, held = self._hold, rebuilding.held
+        return Slices(
+            self.ledger, self.projector, suffix=suffix, held=held, clock=self.clock, note=note
+        )
 
     def _note_position(self, connection: Connection, position: int) -> None:
         standing = standing_of(connection, self.name)
@@ -303,57 +347,20 @@ class Workshop(Workbench):
         put_standing(connection, self.name, replace(standing, state="live", failure=None))
 
     def _switch(self, connection: Connection, position: int) -> None:
-        standing = standing_of(connection, self.name)
-        made = self.projector.tables
-        previous = Previous(version=standing.version, position=position_of(connection, self.name))
-        standing_still = self.name in holds(connection)
-        release(connection, self.name)
-        if tables.complete(connection, made):
-            tables.rename(connection, made, "", tables.PREVIOUS)
-        else:
-            tables.drop(connection, made, "")
-        tables.rename(connection, made, tables.NEXT, "")
-        put_position(connection, self.name, position)
-        whole = tables.complete(connection, made, tables.PREVIOUS)
-        live = Standing(
-            version=self.projector.version,
-            generation=standing.generation + 1,
-            previous=previous if whole and not standing_still else None,
-        )
-        put_standing(connection, self.name, live)
+        switch(connection, self.projector, position)
 
     def _swap(self, connection: Connection, position: int) -> None:
-        standing = standing_of(connection, self.name)
-        assert standing.previous is not None
-        version = standing.previous.version
-        before = Previous(version=standing.version, position=position_of(connection, self.name))
-        tables.swap(connection, self.projector.tables)
-        put_position(connection, self.name, position)
-        current = version == self.projector.version
-        error = f"rolled back to version {version}, which another release writes"
-        put_standing(
-            connection,
-            self.name,
-            Standing(
-                version=version,
-                state="live" if current else "detached",
-                failure=None if current else Failure(error=error, since=self.clock()),
-                generation=standing.generation + 1,
-                previous=before,
-                rolled_back=not current,
-            ),
-        )
+        swap(connection, self.projector, position, self.clock())
 
     # What it is done with.
 
-    def _scratch(self, path: str, *, held: bool = False) -> Scratch:
-        """Return the rows folded anew; `held` leaves out what the live rows stand still for."""
-        found = holds(self.ledger.writer.connection).get(self.name, {}) if held else {}
+    def _scratch(self, path: str, held: Mapping[str, Failure]) -> Scratch:
+        """Return the rows folded anew, but for those about streams that are held."""
         fold = Fold(
             self.ledger.mapper.decode,
             self.projector,
             skipped=skipped_by(self.ledger, self.name),
-            held={stream: failure.sequence for stream, failure in found.items()},
+            held={stream: failure.sequence for stream, failure in held.items()},
             spanning=True,
         )
         return Scratch(path, self.projector, fold)

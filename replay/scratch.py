@@ -119,6 +119,10 @@ class Scratch:
         while self.position < error.sequence - 1:
             self.take(source, error.sequence - 1)
 
+    def hold(self, stream: str, sequence: int) -> None:
+        """Keep no rows about a stream from this sequence on."""
+        self._fold.hold(stream, sequence)
+
     def seal(self, digest: str) -> None:
         """Take note that every row is there and what they come to."""
         self.connection.execute("UPDATE progress SET digest=?", (digest,))

@@ -16,11 +16,11 @@ from replay.batch import Projector
 from replay.committer import Committer
 from replay.fold import FoldError
 from replay.ledger import Ledger
-from replay.read_models import Previous, Standing, position_of, standing_of
+from replay.read_models import Previous, Standing, holds, position_of, standing_of
 from replay.rebuild import Workshop
 from replay.workbench import CanceledError, Progress, RefusedError
 from tests.replay.support import FIRST_TIME, PROJECTORS, context, opened, register
-from tests.replay.test_detach import SEEN, Seen, SeenMore, committer_with
+from tests.replay.test_detach import SEEN, Seen, SeenApart, SeenMore, committer_with
 
 EVENTS = 700
 
@@ -273,6 +273,84 @@ def test_a_poison_event_stops_the_rebuild_until_it_is_skipped(
     workshop(other, poisoned).rebuild(repair=True)
 
     assert [row[0] for row in rows(ledger)][4:6] == [5, 7]
+
+
+class SeenMoreApart(SeenMore):
+    """Stands still for single streams."""
+
+    separable = True
+
+    def apply(self, change: Change, rows: Rows) -> None:
+        super().apply(change, rows)
+        if change.recorded.originator_id in self.poison:
+            raise ArithmeticError
+
+
+def held(ledger: Ledger) -> dict[str, int]:
+    found = holds(ledger.writer.connection).get("seen", {})
+    return {stream: failure.sequence for stream, failure in found.items()}
+
+
+def test_new_rows_stand_still_for_the_stream_of_a_poison_event(
+    ledger: Ledger, other: Ledger, committer: Committer
+) -> None:
+    committer.execute(register("w5", "again"), context())
+    workshop(other, SeenMoreApart("w5", "w8")).rebuild()
+
+    assert standing(ledger).version == 2
+    assert held(ledger) == {"workspace:w5": 6, "workspace:w8": 9}
+    kept = [row[0] for row in rows(ledger)]
+    assert kept == [each for each in range(1, EVENTS + 1) if each not in {6, 9}]
+
+    workshop(other, SeenMoreApart()).catch_up()
+    assert held(ledger) == {}
+    assert [row[0] for row in rows(ledger)] == list(range(1, EVENTS + 2))
+
+
+def test_new_rows_stand_still_also_for_what_is_recorded_meanwhile(
+    ledger: Ledger, other: Ledger, committer: Committer
+) -> None:
+    def report(progress: Progress) -> None:
+        if progress.phase == "copy" and ledger.head == EVENTS:
+            for workspace_id in ("late", "later"):
+                committer.execute(register(workspace_id), context())
+
+    Workshop(other, SeenMoreApart("late", "w3"), lambda: FIRST_TIME, report=report).rebuild()
+
+    assert held(ledger) == {"workspace:w3": 4, "workspace:late": EVENTS + 1}
+    assert rows(ledger)[-1][0] == EVENTS + 2
+
+
+def test_a_rebuild_that_is_stopped_knows_what_its_rows_stand_still_for(
+    ledger: Ledger, other: Ledger
+) -> None:
+    for stop_after in range(3):
+        with pytest.raises(CanceledError):
+            workshop(other, SeenMoreApart("w5"), stop_after=stop_after).rebuild()
+    workshop(other, SeenMoreApart()).rebuild()
+
+    assert held(ledger) == {"workspace:w5": 6}
+
+
+def test_good_rows_are_not_replaced_by_such_that_stand_still(ledger: Ledger, other: Ledger) -> None:
+    before = rows(ledger)
+    with pytest.raises(FoldError, match="event 6, a workspace"):
+        workshop(other, SeenApart("w5")).rebuild()
+
+    assert rows(ledger) == before
+    assert held(ledger) == {}
+
+
+def test_rows_that_are_rolled_back_to_stand_still_for_nothing(
+    ledger: Ledger, other: Ledger
+) -> None:
+    workshop(other).rebuild()
+    workshop(other, SeenMoreApart("w5")).rebuild()
+    workshop(other).roll_back()
+
+    assert (standing(ledger).version, standing(ledger).previous) == (1, None)
+    assert held(ledger) == {}
+    assert len(rows(ledger)) == EVENTS
 
 
 def skip(ledger: Ledger, sequence: int) -> None:
