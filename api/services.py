@@ -40,7 +40,7 @@ from projections.queries.scheduler import scheduler_status
 from projections.rows import Projector, Store
 from projections.wire import SchedulerStatus
 from replay.batch import ProjectorError, separable
-from replay.blobs.store import BlobStore
+from replay.blobs.places import blobs_at
 from replay.committer import Commit, Committer
 from replay.errors import StoreUnavailableError, described
 from replay.feed import FEED_TABLE, Hub
@@ -144,7 +144,7 @@ class Services:
         self.hub = Hub(self.ledger.head)
         self.claims = ClaimQueue()
         self.signal = CommitSignal()
-        self.blobs: BlobStore = self.ledger.access.blobs()
+        self.blobs = blobs_at(settings.blob_store, self.ledger.access)
         self.vault = Vault(self.ledger, settings)
         self.signer = Signer(self.vault, clock)
         self.bridges = Bridges(self)

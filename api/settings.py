@@ -9,6 +9,7 @@ from msgspec import Struct
 from msgspec.structs import fields
 
 from domain.values import DEFAULT_LEASE_SECONDS, MAX_LEASE_SECONDS
+from replay.blobs.places import bucket_of
 from replay.errors import StoreOpenError
 from replay.places import POSTGRESQL, SQLITE, environment_of, without_password
 
@@ -67,6 +68,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     shutdown_seconds: float = 10.0
     tempest_lease_seconds: int = 600
     secret_key_file: str = ""
+    blob_store: str = ""
     bridge_private_targets: bool = False
     bridge_timeout_seconds: float = 10.0
     bridge_retry_seconds: float = 2.0
@@ -97,10 +99,20 @@ def _store(value: str) -> str:
     return ""
 
 
+def _blob_store(value: str) -> str:
+    try:
+        if value:
+            bucket_of(value)
+    except StoreOpenError as error:
+        return str(error).partition(" ")[2]
+    return ""
+
+
 _RULES: Final[Mapping[str, Callable[[Any], str]]] = {
     "host": _host,
     "port": _between(0, _LARGEST_PORT),
     "store": _store,
+    "blob_store": _blob_store,
     "workers": _between(1, 256),
     "allowed_hosts": lambda hosts: next(filter(None, map(_host, hosts)), ""),
     "max_lease_expiries": _between(1, 1_000_000),

@@ -17,7 +17,7 @@ MAX_LINES = 450
 ALLOWED_LIBRARIES = {
     "domain": {"msgspec"},
     "projections": {"msgspec"},
-    "replay": {"eventsourcing", "msgspec", "orjson", "psycopg", "psycopg_pool"},
+    "replay": {"eventsourcing", "msgspec", "orjson", "obstore", "psycopg", "psycopg_pool"},
     "api": {
         "click",
         "cryptography",

@@ -45,6 +45,7 @@ HELP = {
     "shutdown_seconds": "Time for open requests to end when the server stops.",
     "tempest_lease_seconds": "Time for an app to report on an operation it was handed.",
     "secret_key_file": "File with the key that encrypts secrets; by default the store's and .key.",
+    "blob_store": "Where artifacts and logs are: s3://BUCKET/PREFIX; by default beside the events.",
     "bridge_private_targets": "Let bridges send to addresses that are not public.",
     "bridge_timeout_seconds": "Time for one try to deliver a notification.",
     "bridge_retry_seconds": "Time between the first two tries; it doubles from try to try.",

@@ -6,11 +6,16 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any, Final, TypeAlias, TypeVar
 
+import pytest
+
 from domain.values import Blob
+from replay.blobs.places import bucket_of
+from replay.blobs.s3 import S3Blobs
 from replay.blobs.store import BlobStore
 from replay.ledger import Ledger
 from replay.places import environment_of
 from tests.support.places import place_in
+from tests.support.s3 import ACCESS, s3
 
 T = TypeVar("T")
 
@@ -84,4 +89,14 @@ def large_objects(folder: Path) -> Iterator[Place]:
         yield place
 
 
-PLACES: Final = {"files": files, "large objects": large_objects}
+@contextmanager
+def bucket(_folder: Path) -> Iterator[Place]:
+    """Open a new bucket."""
+    found = bucket_of(s3().bucket())
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in ACCESS.items():
+            patch.setenv(name, value)
+        yield Place(lambda: S3Blobs(found))
+
+
+PLACES: Final = {"files": files, "large objects": large_objects, "bucket": bucket}
