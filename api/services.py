@@ -41,6 +41,7 @@ from projections.rows import Projector, Store
 from projections.wire import SchedulerStatus
 from replay.batch import ProjectorError, separable
 from replay.blobs.places import blobs_at
+from replay.blobs.store import BlobStore
 from replay.committer import Commit, Committer
 from replay.errors import StoreUnavailableError, described
 from replay.feed import FEED_TABLE, Hub
@@ -144,8 +145,7 @@ class Services:
         self.hub = Hub(self.ledger.head)
         self.claims = ClaimQueue()
         self.signal = CommitSignal()
-        self.blobs = blobs_at(settings.blob_store, self.ledger.access)
-        self.vault = Vault(self.ledger, settings)
+        self.blobs, self.vault = self._beside()
         self.signer = Signer(self.vault, clock)
         self.bridges = Bridges(self)
         self.committer = self._committer()
@@ -159,6 +159,16 @@ class Services:
         self._tasks: set[asyncio.Task[Any]] = set()
         self.projections = Projections(self)
         self.moments = Moments(self)
+
+    def _beside(self) -> tuple[BlobStore, Vault]:
+        """Return what is kept beside the events."""
+        try:
+            return blobs_at(self.settings.blob_store, self.ledger.access), Vault(
+                self.ledger, self.settings
+            )
+        except BaseException:
+            self.ledger.close()
+            raise
 
     def _committer(self) -> Committer:
         listeners = (self.hub.publish, self._notice)

@@ -12,9 +12,12 @@ import msgspec
 from eventsourcing.persistence import MapperDeserialisationError
 from msgspec import Struct
 
+from domain.values import Blob
 from replay import tables
 from replay.appending import Appender, AppendError, whole_commands
 from replay.batch import Projector
+from replay.blobs.carrying import Carrier, CarryError
+from replay.blobs.named import blobs_of, may_name
 from replay.digest import digest
 from replay.errors import ReplayError
 from replay.ledger import Ledger
@@ -45,6 +48,7 @@ class Copied(Struct, frozen=True, kw_only=True):
     """
 
     copied: int
+    blobs: int
     present: int
     head: int
     source_head: int
@@ -54,8 +58,16 @@ class Copied(Struct, frozen=True, kw_only=True):
     finding: Finding | None
 
 
-def copy(source: Ledger, target: Ledger, projectors: Iterable[Projector], told: Told) -> Copied:
+def copy(
+    source: Ledger,
+    target: Ledger,
+    projectors: Iterable[Projector],
+    told: Told,
+    carrier: Carrier,
+) -> Copied:
     """Bring the target up to the source and verify it. The source may be written to meanwhile.
+
+    Blobs are there before the events that name them.
 
     Raises CopyRefusedError; what was copied by then stays in the target.
     """
@@ -66,15 +78,18 @@ def copy(source: Ledger, target: Ledger, projectors: Iterable[Projector], told: 
         raise CopyRefusedError(message)
     compare(source, target, present, told)
     try:
-        _append(source, target, projectors, upto, told)
+        _append(source, target, projectors, carrier, upto=upto, told=told)
     except AppendError as error:
         raise CopyRefusedError(f"sequence {error.sequence}: {error}") from error
+    except CarryError as error:
+        raise CopyRefusedError(f"sequence {error.number}: {error}") from error
     found = compare(source, target, upto, told)
-    verified = verify(target, projectors, told)
+    verified = verify(target, projectors, told, carrier.target)
     equal, unequal = _compare_rows(source, target, projectors)
     source.refresh()
     return Copied(
         copied=upto - present,
+        blobs=carrier.carried,
         present=present,
         head=upto,
         source_head=source.head,
@@ -86,11 +101,18 @@ def copy(source: Ledger, target: Ledger, projectors: Iterable[Projector], told: 
 
 
 def _append(
-    source: Ledger, target: Ledger, projectors: tuple[Projector, ...], upto: int, told: Told
+    source: Ledger,
+    target: Ledger,
+    projectors: tuple[Projector, ...],
+    carrier: Carrier,
+    *,
+    upto: int,
+    told: Told,
 ) -> None:
     appender = Appender(target, projectors, rules=source)
     rows = (row for page in _pages(source, target.head, upto) for row in page)
     for chunk in whole_commands(rows, CHUNK, lambda row: _command_of(source, row)):
+        carrier.bring(_blobs_of(source, chunk))
         appender.append(chunk)
         told("copied", chunk[-1][0], upto)
 
@@ -100,6 +122,14 @@ def _command_of(ledger: Ledger, row: Row) -> str:
         return ledger.mapper.decode(*row).command_id
     except MapperDeserialisationError as error:
         raise AppendError(row[0], f"it cannot be read: {error}") from error
+
+
+def _blobs_of(ledger: Ledger, rows: Iterable[Row]) -> Iterator[tuple[int, Blob]]:
+    """Yield the sequence of each event that names a blob, and the blob."""
+    for row in rows:
+        if may_name(row[3]):
+            for blob in blobs_of(ledger.mapper.decode(*row).fact):
+                yield row[0], blob
 
 
 def _pages(ledger: Ledger, after: int, upto: int) -> Iterator[list[Row]]:

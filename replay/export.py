@@ -140,8 +140,8 @@ def _fact(line: _Line) -> Fact:
     return msgspec.json.decode(payload, type=kind)
 
 
-def export_lines(ledger: Ledger, after: int = 0) -> Iterator[tuple[int, bytes]]:
-    """Yield (sequence, line) of each event behind `after`, up to the head as it is now.
+def export_lines(ledger: Ledger, after: int = 0) -> Iterator[tuple[Recorded, bytes]]:
+    """Yield (event, line) of each event behind `after`, up to the head as it is now.
 
     Raises LineError for an event that cannot be read.
     """
@@ -149,7 +149,7 @@ def export_lines(ledger: Ledger, after: int = 0) -> Iterator[tuple[int, bytes]]:
     try:
         while page := ledger.read(after, PAGE, upto):
             for recorded in page:
-                yield recorded.sequence, line_of(recorded)
+                yield recorded, line_of(recorded)
             after = page[-1].sequence
     except MapperDeserialisationError as error:
         raise LineError(str(error)) from error

@@ -5,6 +5,8 @@ from collections.abc import Callable, Iterable, Iterator
 from domain.recorded import Recorded
 from replay.appending import Appender, AppendError, whole_commands
 from replay.batch import Projector
+from replay.blobs.carrying import Carrier, CarryError
+from replay.blobs.named import blobs_of
 from replay.errors import ReplayError
 from replay.export import PAGE, LineError, event_of
 from replay.ledger import Ledger
@@ -46,9 +48,10 @@ def read_events(lines: Iterable[bytes]) -> Iterator[Numbered]:
 class Importer:
     """Appends events to a store that nobody serves, keeping sequences, versions and ids."""
 
-    def __init__(self, ledger: Ledger, projectors: Iterable[Projector]) -> None:
+    def __init__(self, ledger: Ledger, projectors: Iterable[Projector], carrier: Carrier) -> None:
         """Keep the read models in step; their tables have to be there."""
         self._ledger = ledger
+        self._carrier = carrier
         self._appender = Appender(ledger, projectors)
         self.imported = 0
         self.present = 0
@@ -80,6 +83,11 @@ class Importer:
         return [each for each in chunk if each[1].sequence not in stored]
 
     def _append(self, chunk: list[Numbered]) -> None:
+        """Append events, behind the blobs that they name."""
+        try:
+            self._carrier.bring((n, blob) for n, each in chunk for blob in blobs_of(each.fact))
+        except CarryError as error:
+            raise ImportRefusedError(error.number, str(error)) from error
         encode = self._ledger.mapper.encode
         rows = [
             (e.sequence, e.originator_id, e.originator_version, e.type, encode(e)) for _, e in chunk

@@ -1,6 +1,7 @@
 """Checks of a log by itself: times, ids, commands that are whole, and who held which run."""
 
 import sqlite3
+from collections.abc import Iterator
 from types import TracebackType
 from typing import Final, Literal
 
@@ -8,6 +9,8 @@ from eventsourcing.persistence import MapperDeserialisationError
 from msgspec import Struct
 
 from domain.recorded import Recorded
+from domain.values import Blob
+from replay.blobs.named import blobs_of
 from replay.codec import LedgerMapper
 from replay.holds import HoldError, Holds
 from replay.store import Row
@@ -19,7 +22,16 @@ class Finding(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The first thing that is wrong; `sequence` is where, 0 when that is not one event."""
 
     kind: Literal[
-        "sequence", "version", "time", "unreadable", "id", "command", "lease", "event", "row"
+        "sequence",
+        "version",
+        "time",
+        "unreadable",
+        "id",
+        "command",
+        "lease",
+        "event",
+        "row",
+        "blob",
     ]
     text: str
     sequence: int = 0
@@ -54,6 +66,10 @@ class LogCheck:
         self._seen.execute(
             "CREATE TABLE seen (kind TEXT, id TEXT, PRIMARY KEY (kind, id)) WITHOUT ROWID"
         )
+        self._seen.execute(
+            "CREATE TABLE blobs (sha256 TEXT, size INTEGER, sequence INTEGER,"
+            " PRIMARY KEY (sha256, size))"
+        )
         return self
 
     def __exit__(
@@ -68,6 +84,17 @@ class LogCheck:
     def _is_new(self, kind: str, id_: str) -> bool:
         found = self._seen.execute("INSERT OR IGNORE INTO seen VALUES (?,?)", (kind, id_))
         return found.rowcount == 1
+
+    def count_blobs(self) -> tuple[int, int]:
+        """Return how many blobs events name, and how many bytes these have together."""
+        statement = "SELECT count(*), coalesce(sum(size), 0) FROM blobs"
+        blobs, size = self._seen.execute(statement).fetchone()
+        return blobs, size
+
+    def blobs(self) -> Iterator[tuple[Blob, int]]:
+        """Yield each blob with the sequence of the first event that names it, in that order."""
+        for digest, size, sequence in self._seen.execute("SELECT * FROM blobs ORDER BY sequence"):
+            yield Blob(digest, size), sequence
 
     def take(self, row: Row) -> None:
         """Check the next stored event; raises FoundError.
@@ -96,6 +123,10 @@ class LogCheck:
         if not self._is_new("event", recorded.event_id):
             text = f"event id {recorded.event_id} of sequence {sequence} was used before"
             raise FoundError(Finding(kind="id", text=text, sequence=sequence))
+        for blob in blobs_of(recorded.fact):
+            self._seen.execute(
+                "INSERT OR IGNORE INTO blobs VALUES (?,?,?)", (blob.sha256, blob.size, sequence)
+            )
         before, self._before = self._before, recorded
         if before is not None and before.command_id == recorded.command_id:
             whole = before.recorded_at == recorded.recorded_at

@@ -1,9 +1,10 @@
-"""Proof that a store is in order: its log, and every read model against a rebuild.
+"""Proof that a store is in order: its log, its blobs, and every read model against a rebuild.
 
 Everything is read from one snapshot, so a server may go on writing. Memory does not grow with
 history: rows are rebuilt in temporary databases and compared in key order.
 """
 
+import asyncio
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
@@ -14,6 +15,8 @@ from msgspec import Struct
 
 from replay import tables
 from replay.batch import Projector
+from replay.blobs.carrying import fault_of
+from replay.blobs.store import BlobStore
 from replay.fold import PAGE
 from replay.ledger import Ledger
 from replay.log_check import Finding, FoundError, LogCheck
@@ -27,6 +30,7 @@ Told: TypeAlias = Callable[[str, int, int], None]
 """Gets what is checked, how far that is, and how far it goes."""
 
 _LOG: Final = "log"
+_BLOBS: Final = "blobs"
 _ROWS: Final = "read models"
 _PAGE_OF_LOG: Final = (
     "SELECT * FROM stored_events WHERE notification_id > ? ORDER BY notification_id LIMIT ?"
@@ -43,6 +47,7 @@ class Verified(Struct, frozen=True, kw_only=True):
 
     head: int
     events: int
+    blobs: int
     read_models: tuple[str, ...]
     finding: Finding | None
 
@@ -51,25 +56,35 @@ def _nobody(_what: str, _done: int, _target: int) -> None:
     """Tell nobody."""
 
 
-def verify(ledger: Ledger, projectors: Iterable[Projector], told: Told = _nobody) -> Verified:
-    """Check the log and these read models; returns the first difference, never raises for one.
+def verify(
+    ledger: Ledger,
+    projectors: Iterable[Projector],
+    told: Told = _nobody,
+    blobs: BlobStore | None = None,
+) -> Verified:
+    """Check the log, its blobs and these read models; returns the first difference.
 
-    Raises sqlite3.Error when the store cannot be read.
+    Blobs are beside the events unless it is said where. Raises one of DATABASE_ERRORS when the
+    store cannot be read, and StoreUnavailableError for the blobs.
     """
+    found = blobs or ledger.access.blobs()
     with ledger.access.snapshot(large=True) as connection:
-        return _Check(ledger, connection, told).all(tuple(projectors))
+        return _Check(ledger, connection, told, found).all(tuple(projectors))
 
 
 class _Check:
     """One look at one snapshot."""
 
-    def __init__(self, ledger: Ledger, connection: Connection, told: Told) -> None:
+    def __init__(
+        self, ledger: Ledger, connection: Connection, told: Told, blobs: BlobStore
+    ) -> None:
         self._ledger = ledger
+        self._blob_store = blobs
         self._connection = connection
         self._source = SqlReader(connection)
         self._told = told
         self._head = self._source.select(HEAD)[0][0] or 0
-        self._events = 0
+        self._events = self._blobs = 0
         self._checked: list[str] = []
 
     def all(self, projectors: tuple[Projector, ...]) -> Verified:
@@ -83,6 +98,7 @@ class _Check:
         return Verified(
             head=self._head,
             events=self._events,
+            blobs=self._blobs,
             read_models=tuple(self._checked),
             finding=finding,
         )
@@ -100,6 +116,27 @@ class _Check:
                     last = row[0]
                 self._events = last
                 self._told(_LOG, last, self._head)
+            blobs, size = log.count_blobs()
+            if blobs:
+                asyncio.run(self._check_blobs(log, size))
+
+    async def _check_blobs(self, log: LogCheck, target: int) -> None:
+        """Check that each blob that an event names is there, and has its digest."""
+        read = 0
+
+        def told(size: int) -> None:
+            nonlocal read
+            read += size
+            self._told(_BLOBS, read, target)
+
+        try:
+            for blob, sequence in log.blobs():
+                if fault := await fault_of(self._blob_store, blob, told):
+                    text = f"sequence {sequence} names a blob: {fault}"
+                    raise FoundError(Finding(kind="blob", text=text, sequence=sequence))
+                self._blobs += 1
+        finally:
+            await self._blob_store.close()
 
     def _check_streams(self) -> None:
         """Check that the versions of each stream count from 1 along the sequence."""

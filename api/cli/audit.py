@@ -16,7 +16,7 @@ from api.cli import output
 from api.cli.failures import REFUSED, USAGE, Failure
 from api.cli.options import json_option, option
 from api.cli.progress import progress
-from api.cli.stores import settings_of
+from api.cli.stores import blob_store_option, settings_of
 from api.cli.token import store_option
 
 if TYPE_CHECKING:
@@ -51,12 +51,14 @@ def ledger_of(store: str, name: str = "--store") -> Iterator["Ledger"]:
 
 @click.command()
 @store_option
+@blob_store_option
 @json_option
-def verify(*, store: str, as_json: bool) -> None:
+def verify(*, store: str, blob_store: str, as_json: bool) -> None:
     """Replay the whole log and compare every read model with its rebuild.
 
-    Checked are also the order of sequences, versions and times, that commands are whole, and that
-    no run ever had two holders. The first difference is printed.
+    Checked are also the order of sequences, versions and times, that commands are whole, that no
+    run ever had two holders, and that each artifact or log that an event names is there and has
+    its SHA-256. The first difference is printed.
 
     \b
     Exit codes:
@@ -65,17 +67,20 @@ def verify(*, store: str, as_json: bool) -> None:
       2    wrong usage, or the store cannot be read
     """
     from projections.catalog import PROJECTORS
+    from replay.blobs.places import blobs_at
     from replay.verify import verify as verify_store
 
     with ledger_of(store) as ledger, progress() as told:
-        found = verify_store(ledger, PROJECTORS, told)
+        found = verify_store(ledger, PROJECTORS, told, blobs_at(blob_store, ledger.access))
     finding = found.finding
     if as_json:
         output.json_document(msgspec.to_builtins(found))
     elif finding:
         click.echo(finding.text)
     else:
-        click.echo(f"in order: {found.events} events, read models {', '.join(found.read_models)}")
+        also = f", {found.blobs} blobs" if found.blobs else ""
+        models = ", ".join(found.read_models)
+        click.echo(f"in order: {found.events} events{also}, read models {models}")
     if finding:
         sys.exit(REFUSED)
 

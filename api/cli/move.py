@@ -53,8 +53,10 @@ def migrate(*, store: str, as_json: bool) -> None:
 @click.command()
 @option("--from", "source", required=True, help="The store to copy; a server may be running.")
 @option("--to", "target", required=True, help="Where to; made if need be, served by nobody.")
+@option("--from-blobs", default="", help="The --blob-store of the server of --from.")
+@option("--to-blobs", default="", help="The --blob-store of the server of --to.")
 @json_option
-def copy(*, source: str, target: str, as_json: bool) -> None:
+def copy(*, source: str, target: str, from_blobs: str, to_blobs: str, as_json: bool) -> None:
     """Copy a ledger into another store, be it a file or a database, and verify the copy.
 
     Events keep their order, sequences, versions, ids, times and bytes; read models are folded anew.
@@ -63,7 +65,10 @@ def copy(*, source: str, target: str, as_json: bool) -> None:
     target that is not the beginning of its source is refused. Whatever else writes to the target
     meanwhile stops the copy.
 
-    Secrets of bridges, and the key that seals them, stay where they are. A password in an argument
+    The artifacts and logs that events name are brought before these events, from wherever they are
+    kept to wherever the target keeps them, and verified by their SHA-256.
+
+    Secrets, and the key that seals them, stay where they are. A password in an argument
     is seen by everybody on the machine: name such a store by the environment variable.
 
     \b
@@ -77,10 +82,10 @@ def copy(*, source: str, target: str, as_json: bool) -> None:
     """
     from replay.copying import CopyRefusedError
 
-    settings = settings_of(target, "--to")
+    settings = settings_of(target, "--to", to_blobs)
     with ledger_of(source, "--from") as ledger, held_alone(settings) as opened, progress() as told:
         try:
-            done, secrets = _copied(ledger, opened, told)
+            done, secrets = _copied(ledger, from_blobs, opened, told)
         except CopyRefusedError as error:
             raise Failure(str(error), REFUSED) from error
     if as_json:
@@ -91,19 +96,23 @@ def copy(*, source: str, target: str, as_json: bool) -> None:
         raise click.exceptions.Exit(REFUSED)
 
 
-def _copied(source: "Ledger", opened: Opened, told: Told) -> "tuple[Copied, int]":
+def _copied(source: "Ledger", from_blobs: str, opened: Opened, told: Told) -> "tuple[Copied, int]":
     from api.vault import kept_in
+    from replay.blobs.carrying import Carrier
+    from replay.blobs.places import blobs_at
     from replay.copying import copy as copy_store
 
     with opened() as services:
         target = services.ledger
         if source.access.place == target.access.place:
             raise Failure("--from and --to name the same store", USAGE)
-        return copy_store(source, target, services.projectors, told), kept_in(source)
+        carrier = Carrier(blobs_at(from_blobs, source.access), services.blobs)
+        return copy_store(source, target, services.projectors, told, carrier), kept_in(source)
 
 
 def _print(done: "Copied", secrets: int) -> None:
-    click.echo(f"{done.copied} events copied, {done.present} were there already")
+    also = f" and {done.blobs} blobs" if done.blobs else ""
+    click.echo(f"{done.copied} events{also} copied, {done.present} were there already")
     if done.finding:
         click.echo(f"the target is not in order: {done.finding.text}")
         return
@@ -116,6 +125,6 @@ def _print(done: "Copied", secrets: int) -> None:
         click.echo(f"the source has gone on to sequence {done.source_head}: copy again")
     if secrets:
         click.echo(
-            f"secrets of bridges stay behind ({secrets}): with the target served,"
-            " taskledger bridge rotate makes new ones"
+            f"secrets stay behind ({secrets}): with the target served,"
+            " taskledger bridge rotate makes new ones for bridges"
         )

@@ -5,6 +5,7 @@ from contextlib import AbstractContextManager, closing, contextmanager
 from typing import TYPE_CHECKING, TypeAlias
 
 from api.cli.failures import USAGE, Failure
+from api.cli.options import option
 from api.settings import Settings, SettingsError, check
 
 if TYPE_CHECKING:
@@ -13,10 +14,19 @@ if TYPE_CHECKING:
 Opened: TypeAlias = "Callable[[], AbstractContextManager[Services]]"
 
 
-def settings_of(store: str, name: str = "--store") -> Settings:
+blob_store_option = option(
+    "--blob-store",
+    envvar="TASKLEDGER_BLOB_STORE",
+    default="",
+    help="Where the server keeps artifacts and logs, if not beside the events: s3://BUCKET/PREFIX.",
+)
+
+
+def settings_of(store: str, name: str = "--store", blob_store: str = "") -> Settings:
     """Return the settings with a store that can be one; raises Failure, which holds no secret."""
+    names = {"store": name, "blob_store": "--to-blobs" if name == "--to" else "--blob-store"}
     try:
-        return check(Settings(store=store), lambda _: name)
+        return check(Settings(store=store, blob_store=blob_store), lambda field: names[field])
     except SettingsError as error:
         raise Failure(str(error), USAGE) from error
 

@@ -6,8 +6,9 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import islice
 from pathlib import Path
-from typing import IO, TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, NamedTuple
 
 import click
 
@@ -16,41 +17,102 @@ from api.cli.audit import ledger_of
 from api.cli.failures import REFUSED, USAGE, Failure
 from api.cli.options import json_option, option
 from api.cli.progress import Told, progress
-from api.cli.stores import held_alone, settings_of
+from api.cli.stores import blob_store_option, held_alone, settings_of
 from api.cli.token import store_option
 
 if TYPE_CHECKING:
     from api.services import Services
+    from replay.blobs.carrying import Carrier
+    from replay.blobs.files import FileBlobs
+    from replay.blobs.store import BlobStore
+    from replay.ledger import Ledger
 
 _BACK = 1 << 20
+
+blobs_option = option(
+    "--blobs",
+    metavar="DIR",
+    default="",
+    type=click.Path(file_okay=False),
+    help="The folder of the artifacts and logs, instead of FILE.blobs.",
+)
 
 
 @click.command("export")
 @option("--after", type=click.IntRange(min=0), help="Only events behind this sequence.")
+@blobs_option
 @click.argument("file", type=click.Path(dir_okay=False, allow_dash=True))
 @store_option
+@blob_store_option
 @json_option
-def export(*, after: int | None, file: str, store: str, as_json: bool) -> None:
+def export(
+    *, after: int | None, blobs: str, file: str, store: str, blob_store: str, as_json: bool
+) -> None:
     """Write the events as lines to FILE, or to standard output when it is -.
 
-    A FILE that is there is continued behind its last whole line. A server may be running.
+    The artifacts and logs that events name go into the folder FILE.blobs, or DIR, each as one file
+    by its SHA-256; beside standard output they are left out unless DIR is given. A FILE that is
+    there is continued behind its last whole line. A server may be running.
 
-    Exit codes: 0 done, 1 the file is no export of this store, 2 wrong usage or environment.
+    Exit codes: 0 done, 1 the file is no export of this store or a blob is not in order, 2 wrong
+    usage or environment.
     """
-    with ledger_of(store) as ledger, progress() as told:
-        from replay.export import export_lines
+    from replay.blobs.carrying import Carrier
+    from replay.blobs.places import blobs_at
 
+    with ledger_of(store) as ledger, progress() as told:
+        folder = _folder_of(file, blobs)
+        carrier = Carrier(blobs_at(blob_store, ledger.access), folder) if folder else None
         with _target(file, after) as (target, start):
-            last, count = start, 0
-            for sequence, line in export_lines(ledger, start):
-                target.write(line)
-                last, count = sequence, count + 1
-                told("events", last, ledger.head)
-            target.flush()
+            done = _export(ledger, carrier, target, start, told)
+    if done.left_out:
+        click.echo(f"{done.left_out} blobs are left out: --blobs DIR takes them along", err=True)
     if as_json and file != "-":
-        output.json_document({"events": count, "after": start, "last": last})
+        counts = {"events": done.events, "blobs": done.blobs}
+        output.json_document({**counts, "after": start, "last": done.last})
     elif file != "-":
-        click.echo(f"{count} events, up to sequence {last}")
+        also = f" and {done.blobs} blobs" if done.blobs else ""
+        click.echo(f"{done.events} events{also}, up to sequence {done.last}")
+
+
+class _Exported(NamedTuple):
+    events: int
+    blobs: int
+    left_out: int
+    last: int
+
+
+def _folder_of(file: str, blobs: str) -> "FileBlobs | None":
+    """Return where the blobs of an export are, which begins at `file`; None for nowhere."""
+    from replay.blobs.files import FileBlobs
+
+    folder = blobs or (f"{file}.blobs" if file != "-" else "")
+    return FileBlobs(Path(folder)) if folder else None
+
+
+def _export(
+    ledger: "Ledger", carrier: "Carrier | None", target: IO[bytes], start: int, told: Told
+) -> _Exported:
+    """Write what is behind `start`, each page behind the blobs that its events name."""
+    from replay.blobs.carrying import CarryError
+    from replay.blobs.named import blobs_of
+    from replay.export import PAGE, export_lines
+
+    lines = export_lines(ledger, start)
+    last, events, left_out = start, 0, 0
+    while page := list(islice(lines, PAGE)):
+        named = [(each.sequence, blob) for each, _ in page for blob in blobs_of(each.fact)]
+        if carrier is None:
+            left_out += len(named)
+        else:
+            try:
+                carrier.bring(named)
+            except CarryError as error:
+                raise Failure(f"sequence {error.number}: {error}", REFUSED) from error
+        target.writelines(line for _, line in page)
+        last, events = page[-1][0].sequence, events + len(page)
+        told("events", last, ledger.head)
+    return _Exported(events, carrier.carried if carrier else 0, left_out, last)
 
 
 @contextmanager
@@ -89,11 +151,17 @@ def _resumed(file: str, target: IO[bytes], size: int) -> int:
 
 
 @click.command("import")
+@blobs_option
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, allow_dash=True))
 @store_option
+@blob_store_option
 @json_option
-def import_(*, file: str, store: str, as_json: bool) -> None:
+def import_(*, blobs: str, file: str, store: str, blob_store: str, as_json: bool) -> None:
     """Add the events of an export to a store, with their sequences, times and ids.
+
+    The artifacts and logs that they name are brought from the folder FILE.blobs, or DIR, and each
+    is checked against its SHA-256 before its event is written. They are kept as a server with the
+    same --blob-store keeps them.
 
     FILE, or standard input when it is -, is checked as a whole before anything is written. Events
     are then committed about a thousand at a time, never a part of a command. An import that was
@@ -106,20 +174,24 @@ def import_(*, file: str, store: str, as_json: bool) -> None:
 
     with (
         progress() as told,
-        held_alone(settings_of(store)) as opened,
+        held_alone(settings_of(store, blob_store=blob_store)) as opened,
         _lines_of(file) as lines,
     ):
         try:
             _check(lines, told)
             lines.seek(0)
             with opened() as services:
-                done = _import(services, lines, told)
+                folder = _folder_of(file, blobs)
+                done = _import(services, lines, folder or services.blobs, told)
         except ImportRefusedError as error:
             raise Failure(f"{file}: {error}", REFUSED) from error
     if as_json:
         output.json_document(done)
     else:
-        click.echo(f"{done['imported']} events imported, {done['present']} were there already")
+        also = f" and {done['blobs']} blobs" if done["blobs"] else ""
+        click.echo(
+            f"{done['imported']} events{also} imported, {done['present']} were there already"
+        )
 
 
 @contextmanager
@@ -144,10 +216,19 @@ def _check(lines: IO[bytes], told: Told) -> None:
             told("checked", lines.tell(), size)
 
 
-def _import(services: "Services", lines: IO[bytes], told: Told) -> dict[str, int]:
+def _import(
+    services: "Services", lines: IO[bytes], source: "BlobStore", told: Told
+) -> dict[str, int]:
+    from replay.blobs.carrying import Carrier
     from replay.importing import Importer
 
-    importer = Importer(services.ledger, services.projectors)
+    carrier = Carrier(source, services.blobs)
+    importer = Importer(services.ledger, services.projectors, carrier)
     importer.take(lines, lambda last: told("imported", last, 0))
     head = services.ledger.head
-    return {"imported": importer.imported, "present": importer.present, "head": head}
+    return {
+        "imported": importer.imported,
+        "present": importer.present,
+        "blobs": carrier.carried,
+        "head": head,
+    }

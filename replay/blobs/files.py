@@ -71,7 +71,7 @@ class FileBlobs:
                     size = min(PIECE, end - start)
                     piece = await asyncio.to_thread(os.pread, file.fileno(), size, start)
                 if not piece:
-                    raise BlobMissingError(blob)
+                    raise BlobMissingError(blob, self.place)
                 yield piece
                 start += len(piece)
         finally:
@@ -82,11 +82,11 @@ class FileBlobs:
             try:
                 file = self._path(blob).open("rb", buffering=0)
             except FileNotFoundError:
-                raise BlobMissingError(blob) from None
+                raise BlobMissingError(blob, self.place) from None
             if os.fstat(file.fileno()).st_size == blob.size:
                 return file
             file.close()
-            raise BlobMissingError(blob)
+            raise BlobMissingError(blob, self.place)
 
     async def has(self, blob: Blob) -> bool:
         """Return whether bytes of this digest and size are here; raises StoreUnavailableError."""

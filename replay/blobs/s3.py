@@ -102,7 +102,7 @@ class S3Blobs:
         """Yield the bytes; raises BlobMissingError and StoreUnavailableError."""
         end = end_of(blob, stop)
         if start >= end and not await self.has(blob):
-            raise BlobMissingError(blob)
+            raise BlobMissingError(blob, self.place)
         while start < end:
             upto = min(start + _PIECE, end)
             # Each piece is a request of its own, so a slow reader keeps no connection.
@@ -113,9 +113,9 @@ class S3Blobs:
         try:
             found = obstore.get(self._store, _path(blob), options={"range": (start, stop)})
         except FileNotFoundError:
-            raise BlobMissingError(blob) from None
+            raise BlobMissingError(blob, self.place) from None
         if found.meta["size"] != blob.size:
-            raise BlobMissingError(blob)
+            raise BlobMissingError(blob, self.place)
         return bytes(found.bytes())
 
     async def has(self, blob: Blob) -> bool:

@@ -14,10 +14,9 @@ PIECE: Final = 1 << 18
 class BlobMissingError(StoreUnavailableError):
     """The bytes that an event names are not here, or not as many as it says."""
 
-    def __init__(self, blob: Blob) -> None:
-        """Keep which ones."""
-        self.blob = blob
-        super().__init__(f"the {blob.size} bytes with the SHA-256 {blob.sha256} are not here")
+    def __init__(self, blob: Blob, place: str) -> None:
+        """Say which ones, and where."""
+        super().__init__(f"the {blob.size} bytes with the SHA-256 {blob.sha256} are not in {place}")
 
 
 class BlobStore(Protocol):

@@ -87,11 +87,11 @@ class LargeObjectBlobs:
         end = end_of(blob, stop)
         found = await self._value(_FIND, blob.sha256, blob.size)
         if found is None:
-            raise BlobMissingError(blob)
+            raise BlobMissingError(blob, self.place)
         while start < end:
             piece = await self._value(_READ, found, start, min(PIECE, end - start))
             if not piece:
-                raise BlobMissingError(blob)
+                raise BlobMissingError(blob, self.place)
             yield piece
             start += len(piece)
 

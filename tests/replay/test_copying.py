@@ -18,6 +18,7 @@ from domain.projection_events import ProjectionEventSkipped
 from domain.values import LOCAL_USER, Origin
 from projections.catalog import PROJECTORS
 from replay import copying
+from replay.blobs.carrying import Carrier
 from replay.copying import Copied, CopyRefusedError, copy
 from replay.ledger import Ledger
 from replay.places import environment_of
@@ -30,6 +31,7 @@ SLOW_COPY: Final = """
 import sys, time
 from api.cli.main import main
 from replay import copying
+from replay.blobs.carrying import Carrier
 from replay.appending import Appender
 copying.CHUNK = 1
 append = Appender.append
@@ -46,13 +48,18 @@ def ignored(_what: str, _done: int, _target: int) -> None:
     """Tell nobody."""
 
 
+def carrier(source: Ledger, target: Services) -> Carrier:
+    """Return what brings the blobs."""
+    return Carrier(source.access.blobs(), target.blobs)
+
+
 def copied(source: str, target: str) -> Copied:
     """Copy as the command does."""
     with (
         closing(Ledger(environment_of(source))) as ours,
         closing(build(Settings(store=target))) as theirs,
     ):
-        return copy(ours, theirs.ledger, PROJECTORS, ignored)
+        return copy(ours, theirs.ledger, PROJECTORS, ignored, carrier(ours, theirs))
 
 
 @contextmanager
@@ -145,6 +152,7 @@ def test_no_command_is_ever_copied_by_half(
             theirs.ledger,
             PROJECTORS,
             lambda what, done, _: ends.append(done) if what == "copied" else None,
+            carrier(ours, theirs),
         )
         commands = [each.command_id for each in ours.read(0, 100)]
 
@@ -203,7 +211,7 @@ def test_a_target_that_somebody_writes_to_stops_the_copy(
                 record(stranger, "stranger")
 
         with pytest.raises(CopyRefusedError, match=r"sequence 2: somebody else writes to 127"):
-            copy(ours, theirs.ledger, PROJECTORS, meddle)
+            copy(ours, theirs.ledger, PROJECTORS, meddle, carrier(ours, theirs))
 
 
 def test_an_event_that_cannot_be_read_is_named(story: str, tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from api.services import build
 from api.settings import Settings
 from projections.catalog import PROJECTORS
 from replay import importing
+from replay.blobs.carrying import Carrier
 from replay.export import export_lines
 from replay.importing import Importer, ImportRefusedError
 from replay.verify import verify
@@ -27,7 +28,8 @@ def exported(store: Path, after: int = 0) -> list[bytes]:
 def imported(store: Path, lines: list[bytes]) -> Importer:
     services = build(Settings(store=f"sqlite:{store}"))
     try:
-        importer = Importer(services.ledger, PROJECTORS)
+        carrier = Carrier(services.blobs, services.blobs)
+        importer = Importer(services.ledger, PROJECTORS, carrier)
         importer.take(lines, lambda _: None)
         return importer
     finally:
