@@ -2,7 +2,7 @@
 
 import re
 from typing import Final
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import parse_qsl
 
 from msgspec import Struct
 
@@ -12,11 +12,13 @@ from replay.store import Access
 
 EXPECTED: Final = "must be empty or s3://BUCKET/PREFIX?endpoint=URL&region=NAME"
 
-_BUCKET: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{1,254}")
+_PLACE: Final = re.compile(
+    r"s3://(?P<name>[A-Za-z0-9][A-Za-z0-9._-]{1,254})"
+    r"(?P<prefix>(?:/[A-Za-z0-9_-][A-Za-z0-9._-]{0,254})*)/?(?:\?(?P<options>[^#]*))?"
+)
+_HOST: Final = r"(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:]+\])(?::[0-9]{1,5})?"
 _OPTIONS: Final = {
-    "endpoint": re.compile(
-        r"https?://[A-Za-z0-9._-]+(:[0-9]{1,5})?/?|https?://\[[0-9a-f:]+\](:[0-9]{1,5})?/?"
-    ),
+    "endpoint": re.compile(rf"https?://{_HOST}/?"),
     "region": re.compile(r"[A-Za-z0-9-]{1,64}"),
 }
 
@@ -32,12 +34,12 @@ class Bucket(Struct, frozen=True, kw_only=True):
 
 def bucket_of(place: str) -> Bucket:
     """Return the bucket that a place names; raises StoreOpenError, which says what it must be."""
-    parts = urlsplit(place)
-    options = dict(parse_qsl(parts.query, keep_blank_values=True))
-    known = all(name in _OPTIONS and _OPTIONS[name].fullmatch(options[name]) for name in options)
-    if parts.scheme != "s3" or not _BUCKET.fullmatch(parts.netloc) or parts.fragment or not known:
+    found = _PLACE.fullmatch(place)
+    options = dict(parse_qsl(found["options"] or "", keep_blank_values=True)) if found else {}
+    known = (name in _OPTIONS and _OPTIONS[name].fullmatch(options[name]) for name in options)
+    if found is None or not all(known):
         raise StoreOpenError(f"blob_store {EXPECTED}")
-    return Bucket(name=parts.netloc, prefix=parts.path.strip("/"), **options)
+    return Bucket(name=found["name"], prefix=found["prefix"].lstrip("/"), **options)
 
 
 def blobs_at(place: str, access: Access) -> BlobStore:

@@ -19,9 +19,10 @@ from replay.postgresql.sessions import OPTIONS, fault_of
 from replay.store import Row
 
 _SESSIONS: Final = 4
-"""How many sessions a process has for blobs at most; each piece takes one for a moment."""
+_WRITERS: Final = 2
+"""How many sessions write at most, so that reads, which take one for a moment, find another."""
 
-_SECONDS: Final = 30.0
+_SECONDS: Final = 10.0
 _FIND: Final = "SELECT object FROM blobs WHERE sha256 = $1 AND size = $2"
 _CREATE: Final = "SELECT lo_create(0)"
 _WRITE: Final = "SELECT lo_put($1, $2, $3)"
@@ -29,6 +30,27 @@ _READ: Final = "SELECT lo_get($1, $2, $3)"
 _NAME: Final = "INSERT INTO blobs VALUES ($1, $2, $3) ON CONFLICT DO NOTHING"
 
 Session = AsyncConnection[Row]
+
+
+class _Sessions:
+    """The few sessions that a process has for blobs; they belong to one event loop."""
+
+    def __init__(self, parameters: Mapping[str, Any]) -> None:
+        self.writers = asyncio.Semaphore(_WRITERS)
+        self.pool = AsyncConnectionPool(
+            connection_class=Session,
+            kwargs={
+                **parameters,
+                **OPTIONS,
+                "autocommit": True,
+                "cursor_factory": AsyncRawCursor,
+            },
+            min_size=0,
+            max_size=_SESSIONS,
+            timeout=_SECONDS,
+            check=AsyncConnectionPool.check_connection,
+            open=False,
+        )
 
 
 class LargeObjectBlobs:
@@ -42,29 +64,20 @@ class LargeObjectBlobs:
         """Connect with these parameters when a blob is first needed."""
         self.place = f"large objects of {place_of(parameters)}"
         self._parameters = parameters
-        self._pool: AsyncConnectionPool[Session] | None = None
+        self._sessions: _Sessions | None = None
+
+    def _opened(self) -> "_Sessions":
+        if self._sessions is None:
+            self._sessions = _Sessions(self._parameters)
+        return self._sessions
 
     @asynccontextmanager
     async def _session(self) -> AsyncIterator[Session]:
         """Yield a session whose statements are transactions of their own."""
-        if self._pool is None:
-            self._pool = AsyncConnectionPool(
-                connection_class=Session,
-                kwargs={
-                    **self._parameters,
-                    **OPTIONS,
-                    "autocommit": True,
-                    "cursor_factory": AsyncRawCursor,
-                },
-                min_size=0,
-                max_size=_SESSIONS,
-                timeout=_SECONDS,
-                check=AsyncConnectionPool.check_connection,
-                open=False,
-            )
+        pool = self._opened().pool
         try:
-            await self._pool.open()
-            async with self._pool.connection() as session:
+            await pool.open()
+            async with pool.connection() as session:
                 yield session
         except psycopg.Error as error:
             fault = fault_of(error)
@@ -76,7 +89,7 @@ class LargeObjectBlobs:
         """Keep these bytes; raises StoreUnavailableError."""
         async with spooled(chunks, tempfile.TemporaryFile) as (file, blob):
             if not await self.has(blob):
-                async with self._session() as session:
+                async with self._opened().writers, self._session() as session:
                     await _write(session, file, blob)
         return blob
 
@@ -108,9 +121,9 @@ class LargeObjectBlobs:
 
     async def close(self) -> None:
         """Close the sessions."""
-        pool, self._pool = self._pool, None
-        if pool is not None:
-            await pool.close()
+        sessions, self._sessions = self._sessions, None
+        if sessions is not None:
+            await sessions.pool.close()
 
 
 async def _value(session: Session, statement: str, *parameters: object) -> Any:

@@ -1,8 +1,13 @@
 """What every place for blobs does: bytes by their digest, whole or not at all."""
 
 import asyncio
+import os
 import random
+import resource
+import subprocess
+import sys
 from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
 from hashlib import sha256
 from pathlib import Path
 
@@ -10,7 +15,10 @@ import pytest
 
 from domain.values import Blob
 from replay.blobs.store import PIECE, BlobMissingError, BlobStore
+from replay.errors import StoreUnavailableError
 from tests.replay.blobs import MISSING, PLACES, Place, joined, stream
+from tests.support.places import place_in
+from tests.support.s3 import ACCESS, s3
 
 MANY = 8
 
@@ -135,3 +143,72 @@ def test_a_read_may_end_early(place: Place) -> None:
         return piece + await joined(blobs.read(blob, len(piece)))
 
     assert place.run(first) == content
+
+
+@contextmanager
+def files_end_at(size: int) -> Iterator[None]:
+    """Let no file grow behind so many bytes, as on a full disk."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+def test_a_full_disk_is_said_to_be_one_and_leaves_nothing(place: Place) -> None:
+    content = some_bytes(2 * PIECE)
+    place.put(b"before")
+
+    with files_end_at(PIECE), pytest.raises(StoreUnavailableError, match="File too large"):
+        place.put(content)
+
+    assert not place.has(Blob(sha256(content).hexdigest(), len(content)))
+    assert place.has(place.put(content))
+
+
+MEMORY = """
+import asyncio, resource, sys
+from replay.blobs.places import blobs_at
+from replay.ledger import Ledger
+from replay.places import environment_of
+
+async def chunks(n):
+    for number in range(n):
+        yield number.to_bytes(4) * (1 << 14)
+
+async def put_and_read(blobs, n):
+    blob = await blobs.put(chunks(n))
+    assert blob.size == n << 16
+    assert blob.size == sum([len(piece) async for piece in blobs.read(blob)])
+
+async def main():
+    ledger = Ledger(environment_of(sys.argv[1]))
+    blobs = blobs_at(sys.argv[2], ledger.access)
+    await put_and_read(blobs, 320)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    await put_and_read(blobs, 3200)
+    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
+    await blobs.close()
+    ledger.close()
+
+asyncio.run(main())
+"""
+
+
+@pytest.mark.parametrize("name", PLACES)
+def test_memory_does_not_grow_with_a_blob(name: str, tmp_path: Path) -> None:
+    store = place_in(tmp_path, "postgresql" if name == "large objects" else "sqlite")
+    blobs = s3().bucket() if name == "bucket" else ""
+
+    done = subprocess.run(
+        [sys.executable, "-c", MEMORY, store, blobs],
+        env={**os.environ, **ACCESS},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert done.returncode == 0, done.stderr
+    grown_kib = int(done.stdout)
+    assert grown_kib < 30_000
