@@ -152,8 +152,9 @@ async def get_linked_artifact(call: Call) -> Stream:
 
 
 async def _bytes_of(call: Call, artifact: ArtifactRecord) -> Stream:
-    if not await call.services.blobs.has(artifact.content):
-        raise BlobMissingError(artifact.content)
+    blobs = call.services.blobs
+    if not await blobs.has(artifact.content):
+        raise BlobMissingError(artifact.content, blobs.place)
     kind = artifact.content_type if _TYPE.fullmatch(artifact.content_type) else _ANY_TYPE
     headers = (
         (b"content-type", kind.encode()),
@@ -162,7 +163,7 @@ async def _bytes_of(call: Call, artifact: ArtifactRecord) -> Stream:
         (b"content-disposition", b"attachment"),
         NO_STORE,
     )
-    return Stream(call.services.blobs.read(artifact.content), headers)
+    return Stream(blobs.read(artifact.content), headers)
 
 
 _BYTES: Final = {"type": "string", "format": "binary"}
