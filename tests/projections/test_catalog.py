@@ -31,6 +31,8 @@ def test_names_and_versions_are_stored_data(projector: Projector) -> None:
         ("tempest", 1),
         ("timeline", 1),
         ("ona", 1),
+        ("posthog_lookup", 1),
+        ("posthog", 1),
     }
 
 
