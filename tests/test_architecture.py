@@ -21,6 +21,7 @@ ALLOWED_LIBRARIES = {
     "api": {
         "click",
         "cryptography",
+        "google",
         "httptools",
         "httpx2",
         "jsonschema_rs",
