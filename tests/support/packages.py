@@ -8,6 +8,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tarfile
 import venv
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -99,3 +100,28 @@ def node_modules_with(*specs: str) -> Path:
         _run("npm", "install", *flags, "--prefix", folder, *specs, env=node_environment())
 
     return _folder("node", specs, make)
+
+
+@cache
+def node_module_alone(spec: str, entry: str, *needed: str) -> Path:
+    """Return a folder whose `node_modules` has one module of a package, as the index has it.
+
+    For a package whose other parts are large and of no concern; `needed` are the packages that
+    the module imports.
+    """
+
+    def make(folder: Path) -> None:
+        flags = ("--no-audit", "--no-fund", "--omit=optional", "--ignore-scripts")
+        _run("npm", "install", *flags, "--prefix", folder, *needed, env=node_environment())
+        _run("npm", "pack", spec, "--pack-destination", folder, env=node_environment())
+        (archive,) = folder.glob("*.tgz")
+        home = folder / "node_modules" / spec.rpartition("@")[0]
+        with tarfile.open(archive) as packed:
+            for name in ("package.json", entry):
+                member = packed.extractfile(f"package/{name}")
+                assert member is not None
+                (home / name).parent.mkdir(parents=True, exist_ok=True)
+                (home / name).write_bytes(member.read())
+        archive.unlink()
+
+    return _folder("node", (spec, entry, *needed), make)

@@ -5,10 +5,44 @@ from typing import Any
 import httpx2
 
 from tests.api.live import Client, JsonObject
+from tests.api.posthog.shapes import ARTIFACT, RUN, RUN_PAGE, TASK, TASK_PAGE, check
+
+_ENDINGS = {
+    ("GET", "tasks"): TASK_PAGE,
+    ("POST", "tasks"): TASK,
+    ("GET", "task"): TASK,
+    ("PATCH", "task"): TASK,
+    ("PUT", "task"): TASK,
+    ("POST", "task/run"): TASK,
+    ("GET", "task/runs"): RUN_PAGE,
+    ("POST", "task/runs"): RUN,
+    ("GET", "task/runs/run"): RUN,
+    ("PATCH", "task/runs/run"): RUN,
+    ("POST", "task/runs/run/start"): TASK,
+    ("PATCH", "task/runs/run/set_output"): RUN,
+    ("POST", "task/runs/run/append_log"): RUN,
+    ("POST", "task/runs/run/artifacts"): f"[{ARTIFACT}]",
+    ("POST", "task/runs/run/artifacts/finalize_upload"): f"[{ARTIFACT}]",
+}
+
+
+def _kind_of(method: str, path: str) -> str | None:
+    """Return the shape of what a request is answered."""
+    task_id, *more = path.partition("?")[0].strip("/").split("/")
+    if more[:1] == ["runs"] and len(more) > 1:
+        more[1] = "run"
+    return _ENDINGS.get((method, "/".join(["task", *more] if task_id else ["tasks"])))
+
+
+def _check(method: str, path: str, answer: httpx2.Response) -> None:
+    kind = _kind_of(method, path)
+    if kind is None or not answer.is_success:
+        return
+    check(answer.json()["artifacts"] if kind.startswith("[") else answer.json(), kind)
 
 
 class Project:
-    """A client with a project; each answer is checked against the document."""
+    """A client with a project; each answer is held against the document and against its shape."""
 
     def __init__(self, client: Client, ref: str) -> None:
         self.client = client
@@ -18,7 +52,9 @@ class Project:
     def send(self, method: str, path: str = "", body: Any = None, **more: Any) -> httpx2.Response:
         """Return the answer to a request below the tasks of the project."""
         options = {"json": body} if body is not None else {}
-        return self.client.send(method, f"{self.path}{path}", **options, **more)
+        response = self.client.send(method, f"{self.path}{path}", **options, **more)
+        _check(method, path, response)
+        return response
 
     def ok(self, method: str, path: str = "", body: Any = None, status: int = 200) -> JsonObject:
         """Return the JSON of a success."""
