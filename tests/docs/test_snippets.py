@@ -24,7 +24,7 @@ from tests.support.server import Server, free_port, running
 
 DATABASE: Final = "postgresql://ledger@localhost/ledger"
 ADDRESS: Final = "http://127.0.0.1:8420"
-KINDS: Final = {"sh", "python", "text", "ini", "yaml", ""}
+KINDS: Final = {"sh", "python", "js", "text", "ini", "yaml", ""}
 SECONDS: Final = 300
 _BLOCK: Final = re.compile(
     r"^```(?P<kind>\w*)\n(?P<text>.*?)^```$(?:\n```text\n(?P<output>.*?)^```$)?",

@@ -1,6 +1,7 @@
 """The API client of @posthog/agent, unchanged, through every call that it has about tasks."""
 
 import json
+import re
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -96,3 +97,24 @@ def test_every_call_works_with_a_fresh_key(tmp_path: Path, ref: str) -> None:
     check_what_it_saw(seen)
     assert seen["task"]["created_by"]["first_name"] == "ann"
     assert "/api/projects/7/tasks/" in seen["run"]["log_url"]
+
+
+ROOT = Path(__file__).parents[3]
+PAGES = ("README.md", "docs/how-to/point-posthog-clients-here.md")
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_the_pages_say_how_to_point_the_client_here(tmp_path: Path, page: str) -> None:
+    (block,) = re.findall(r"^```js\n(.*?)^```$", (ROOT / page).read_text(), re.M | re.S)
+    asking = "console.log(JSON.stringify(await client.getTask(process.env.TASK)));"
+    modules = node_module_alone(*AGENT) / "node_modules"
+    (tmp_path / "node_modules").symlink_to(modules)
+    with serving(tmp_path) as server:
+        server.client.ok("PUT", "/api/workspaces/1", {"name": "My project"})
+        task = Project(server.client, "1").task()
+        script = tmp_path / "page.mjs"
+        script.write_text(f"{block.replace('http://127.0.0.1:8420', server.url)}{asking}")
+        environment = {**node_environment(), "TASK": task["id"]}
+        said = subprocess.check_output(["node", script], env=environment, timeout=60)
+
+    assert json.loads(said) == task
