@@ -137,6 +137,12 @@ class Lease:
         await self._send("heartbeat", {"lease_seconds": self.seconds})
         self.deadline = asked_at + self.seconds
 
+    async def start(self) -> None:
+        """Tell that the work has begun; what is refused shows at the next renewal."""
+        path = f"/api/task-runs/{self.run_id}/start"
+        with suppress(ApiError):
+            await self._persist("POST", path, {"idempotency_key": self.run_id})
+
     async def complete(self, result: JsonValue) -> None:
         """End the run well."""
         await self._send("complete", {"result": result})

@@ -82,14 +82,18 @@ class Job:
 
     async def _execute(self) -> Outcome:
         task = await self._lease.task()
+        own = {} if self._options.command else variables_of(task)
         try:
             self._command = await Command.start(
                 arguments_of(task, self._options.command),
                 stdin=msgspec.json.encode({**task, "run": self._lease.run}),
-                environment={**self._options.environment, **self._variables()},
+                environment={**self._options.environment, **own, **self._variables()},
             )
         except (OSError, ValueError) as error:
             raise CannotRunError(f"cannot start the command: {error}") from error
+        if at(task, "metadata", "ona"):
+            # Whoever started the execution waits to see that this step runs.
+            await self._lease.start()
         return await self._command.finished()
 
     def _variables(self) -> dict[str, str]:
@@ -171,6 +175,14 @@ def arguments_of(task: JsonObject, command: str) -> Sequence[str]:
     if isinstance(own, list) and own and all(isinstance(word, str) for word in own):
         return own
     raise CannotRunError("the task has no metadata.command, neither a text nor a list of texts")
+
+
+def variables_of(task: JsonObject) -> dict[str, str]:
+    """Return the variables that a task wants its own command to have, those with a value."""
+    wanted = at(task, "metadata", "env")
+    named = wanted if isinstance(wanted, list) else ()
+    found = ((text_at(each, "name"), at(each, "value")) for each in named)
+    return {name: value for name, value in found if name and isinstance(value, str)}
 
 
 async def ended(task: asyncio.Task[Any]) -> None:
