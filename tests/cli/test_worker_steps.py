@@ -36,7 +36,7 @@ def test_a_worker_does_the_steps_with_their_commands_and_variables(server: Serve
     secret = {"secretRef": {"id": ENVIRONMENT}}
     env = [{"name": "WHO", "value": "you"}, {"name": "KEY", "valueFrom": secret}, {"name": "NO"}]
     first = defined(server, "first", command='echo "hello $WHO$KEY"', env=env)
-    last = defined(server, "last", first, command='printf \'{"n": 2}\'')
+    last = defined(server, "last", first, command="printf '{\"n\": 2}'")
     execution_id = started(server, last)
 
     told = worked(
@@ -56,8 +56,8 @@ def test_a_worker_with_a_command_of_its_own_takes_no_variables_from_the_step(
 ) -> None:
     env = [{"name": "WHO", "value": "you"}]
     execution_id = started(server, defined(server, "other", command="false", env=env))
-    worked(server, "--once", "--exec", 'echo "[$WHO]"', "--workspace", ENVIRONMENT)
-    assert status(server, execution_id)["steps"][0]["output"]["output"] == "[]\n"
+    worked(server, "--once", "--exec", 'echo "who: $WHO"', "--workspace", ENVIRONMENT)
+    assert status(server, execution_id)["steps"][0]["output"]["output"] == "who: \n"
 
 
 def test_a_failing_step_says_why(server: Server) -> None:

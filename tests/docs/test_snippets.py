@@ -31,6 +31,7 @@ _BLOCK: Final = re.compile(
     re.MULTILINE | re.DOTALL,
 )
 _SERVE: Final = re.compile(r"taskledger serve( [^|\n]*)\n")
+_OF_OTHERS: Final = "from gitpod"
 _MARK: Final = "### end of snippet"
 
 
@@ -51,12 +52,15 @@ def blocks_of(page: Path) -> Iterator[re.Match[str]]:
 
 
 def snippets_of(page: Path) -> Iterator[Snippet]:
-    """Yield what a reader runs, except make, whose targets are run elsewhere, and the server."""
+    """Yield what a reader runs, except make, whose targets are run elsewhere, and the server.
+
+    Nor what needs the client of another system, which is run where there is one.
+    """
     for block in blocks_of(page):
         kind, text, output = block.group("kind", "text", "output")
         if kind == "sh" and not text.startswith("make ") and not _SERVE.fullmatch(text):
             yield Snippet(text, output)
-        if kind == "python":
+        if kind == "python" and not text.startswith(_OF_OTHERS):
             yield Snippet(f"python3 - <<'PYTHON'\n{text}PYTHON\n", output)
 
 
