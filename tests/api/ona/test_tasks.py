@@ -1,5 +1,7 @@
 """Ona tasks over HTTP, in JSON."""
 
+import json
+from base64 import urlsafe_b64decode, urlsafe_b64encode
 from typing import Any
 
 import pytest
@@ -121,7 +123,9 @@ def test_a_token_belongs_to_one_list(client: Client) -> None:
     for method, body in (("ListTasks", other), ("ListTaskExecutions", {"pagination": token})):
         text = refused(client, method, body, "invalid_argument", 400)
         assert "pagination.token belongs to a list with another filter" in text
-    for wrong in ("x", "é", "W10", "WzEsMiwzXQ"):
+    _, last, digest = json.loads(urlsafe_b64decode(token["token"] + "=="))
+    forged = urlsafe_b64encode(json.dumps([-7, last, digest]).encode()).decode()
+    for wrong in ("x", "é", "W10", "WzEsMiwzXQ", forged):
         body = {"pagination": {"token": wrong}}
         text = refused(client, "ListTasks", body, "invalid_argument", 400)
         assert "pagination.token is no token of this server" in text
