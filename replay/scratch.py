@@ -16,6 +16,11 @@ from replay.fold import PAGE, Fold, FoldError
 from replay.rows import RowBuffer
 from replay.store import SqlReader
 
+_PAGE_BYTES: Final = 16 << 20
+_BYTES_OF_PAGE: Final = (
+    "SELECT coalesce(sum(length(state)), 0) FROM (SELECT state FROM stored_events"
+    " WHERE notification_id > ? AND notification_id <= ? ORDER BY notification_id LIMIT ?) AS page"
+)
 _PRAGMAS: Final = (
     # Rows are mostly added, which a rollback journal does not have to keep.
     "page_size=16384",
@@ -75,7 +80,7 @@ class Scratch:
         row = self.connection.execute("SELECT position, digest FROM progress").fetchone()
         return row[0], row[1]
 
-    def take(self, source: SqlReader, upto: int, limit: int = PAGE) -> int:
+    def take(self, source: SqlReader, upto: int, limit: int) -> int:
         """Fold one page, durably; return how many events that were. Raises FoldError."""
         try:
             return self._take(source, upto, limit)
@@ -109,15 +114,26 @@ class Scratch:
         """Fold until `upto()` is reached; `told` gets the position and the target of each page."""
         while self.position < (target := upto()):
             try:
-                self.take(source, target)
+                self.take(source, target, self._fitting(source, target))
             except FoldError as error:
                 self._keep_before(source, error)
                 raise
             told(self.position, target)
 
+    def _fitting(self, source: SqlReader, upto: int) -> int:
+        """Return how many of the next events fit into memory at once."""
+        limit = PAGE
+        while limit > 1:
+            found = source.select(_BYTES_OF_PAGE, (self.position, upto, limit))
+            if found[0][0] <= _PAGE_BYTES:
+                break
+            limit //= 2
+        return limit
+
     def _keep_before(self, source: SqlReader, error: FoldError) -> None:
         while self.position < error.sequence - 1:
-            self.take(source, error.sequence - 1)
+            upto = error.sequence - 1
+            self.take(source, upto, self._fitting(source, upto))
 
     def hold(self, stream: str, sequence: int) -> None:
         """Keep no rows about a stream from this sequence on."""

@@ -3,6 +3,7 @@
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -398,3 +399,21 @@ class Refusing(Seen):
 
 def test_rows_of_earlier_pages_are_found_again(other: Ledger) -> None:
     assert workshop(other, Refusing()).check() == (EVENTS, [])
+
+
+def test_large_events_are_folded_a_few_at_a_time(
+    ledger: Ledger, other: Ledger, committer: Committer
+) -> None:
+    for number in range(40):
+        committer.execute(register("large", f"{number}{'x' * 1_000_000}"), context())
+    folded: list[int] = []
+
+    def report(progress: Progress) -> None:
+        if progress.phase == "fold":
+            folded.append(progress.applied)
+
+    Workshop(other, Seen(), lambda: FIRST_TIME, report=report).rebuild()
+
+    large = [after - max(before, EVENTS) for before, after in pairwise([0, *folded])]
+    assert folded[-1] == ledger.head
+    assert max(large) <= 16
