@@ -20,6 +20,8 @@ from tests.support.server import Server, resident_bytes
 
 MEGABYTE: Final = 1 << 20
 CALLS: Final = 10_000
+CLIENTS: Final = 16
+WARM_UP: Final = 400
 LINE: Final = 10_000
 ARTIFACT: Final = 1 << 30
 PIECE: Final = 1 << 20
@@ -101,11 +103,12 @@ def test_a_log_of_100_megabytes_in_10000_calls_is_flat(run: Run) -> None:
                     assert response.status == HTTPStatus.OK, response.read()
                     response.read()
 
-    append(200)
+    append(WARM_UP)
 
     def work() -> None:
-        with ThreadPoolExecutor(4) as pool:
-            for done in [pool.submit(append, (CALLS - 200) // 4) for _ in range(4)]:
+        with ThreadPoolExecutor(CLIENTS) as pool:
+            calls = (CALLS - WARM_UP) // CLIENTS
+            for done in [pool.submit(append, calls) for _ in range(CLIENTS)]:
                 done.result()
 
     grown = peak_of(run, work)
