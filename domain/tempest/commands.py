@@ -47,11 +47,15 @@ class TakeOperation(AppCommand, frozen=True, kw_only=True):
     claim_token_hash: str
 
 
-class SetAsideOperation(Command, frozen=True, kw_only=True):
-    """Take an operation back that cannot be handed out whole, until somebody looks at it."""
+class GiveBackOperation(Command, frozen=True, kw_only=True):
+    """Give an operation back that could not be handed over."""
 
     run_id: str
-    diagnostic: str
+    reason: str
+
+
+class SetAsideOperation(GiveBackOperation, frozen=True, kw_only=True):
+    """Give an operation back that cannot be handed out whole, until somebody looks at it."""
 
 
 class ReportOperation(Command, frozen=True, kw_only=True):

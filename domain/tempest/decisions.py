@@ -13,6 +13,7 @@ DECIDE: Final[dict[type[Command], Callable[[Any, Plan], Reply]]] = {
     c.ReportHealth: apps.report_health,
     c.QueueOperation: operations.queue_operation,
     c.TakeOperation: operations.take_operation,
+    c.GiveBackOperation: operations.give_back_operation,
     c.SetAsideOperation: operations.set_aside_operation,
     c.ReportOperation: reports.report_operation,
 }

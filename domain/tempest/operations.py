@@ -20,7 +20,12 @@ from domain.task.cascade import queue_run, settle, status_with
 from domain.task.state import Run, TaskState
 from domain.tempest import events as e
 from domain.tempest.apps import app_name, known_app, reached_app
-from domain.tempest.commands import QueueOperation, SetAsideOperation, TakeOperation
+from domain.tempest.commands import (
+    GiveBackOperation,
+    QueueOperation,
+    SetAsideOperation,
+    TakeOperation,
+)
 from domain.tempest.requests import check_request
 from domain.tempest.state import AppState, OperationState, operation_stream
 from domain.tempest.values import LIST, Request, Variable, actor_of
@@ -222,11 +227,8 @@ def operation_of(plan: Plan, run_id: str) -> tuple[TaskState, Run, OperationStat
     return state, run, operation
 
 
-def set_aside_operation(command: SetAsideOperation, plan: Plan) -> Reply:
-    """Take an operation off the queue that could not be handed out whole; nothing of it is lost.
-
-    Raises RunNotFoundError when the app version no longer holds it.
-    """
+def give_back_operation(command: GiveBackOperation, plan: Plan) -> Reply:
+    """Put an operation back into the queue; raises RunNotFoundError when it is not held."""
     state, run, _ = held_operation(plan, command.run_id)
     released = plan.emit_task(
         state.id,
@@ -234,17 +236,28 @@ def set_aside_operation(command: SetAsideOperation, plan: Plan) -> Reply:
             previous_status=run.status,
             status="queued",
             task_status=status_with(plan, state, run, "queued"),
-            reason=command.diagnostic,
+            reason=command.reason,
         ),
         run.id,
     )
+    settle(plan, state, released)
+    return Reply(task_id=state.id, run_id=run.id)
+
+
+def set_aside_operation(command: SetAsideOperation, plan: Plan) -> Reply:
+    """Take an operation off the queue that could not be handed out whole; nothing of it is lost.
+
+    Raises RunNotFoundError when the app version no longer holds it.
+    """
+    reply = give_back_operation(command, plan)
+    state, run = plan.require_run(reply.run_id)
     attention = RunNeedsAttention(
         previous_status="queued",
         status="needs_attention",
-        diagnostic=command.diagnostic,
+        diagnostic=command.reason,
         queued_at=run.queued_at,
         coordination_channel=run.coordination_channel_id,
         task_status=status_with(plan, state, run, "needs_attention"),
     )
-    settle(plan, state, plan.emit_task(state.id, attention, run.id, released))
-    return Reply(task_id=state.id, run_id=run.id)
+    settle(plan, state, plan.emit_task(state.id, attention, run.id))
+    return reply

@@ -1,12 +1,13 @@
 """The four calls of the Tempest CLI on behalf of an app version."""
 
+import asyncio
 from typing import Any, Final
 from urllib.parse import quote
 
 import msgspec
 from msgspec import UNSET
 
-from api.answers import NO_CONTENT, Answer
+from api.answers import NO_CONTENT, Answer, until_disconnected
 from api.call import Call
 from api.facades.tempest import bodies as b
 from api.facades.tempest import replies
@@ -23,6 +24,7 @@ from domain import fields
 from domain.errors import RunNotFoundError, ValidationError
 from domain.tempest.commands import (
     ConnectVersion,
+    GiveBackOperation,
     ReportHealth,
     ReportOperation,
     SetAsideOperation,
@@ -31,6 +33,7 @@ from domain.tempest.commands import (
 from domain.tempest.state import OperationState
 from domain.values import ID_BYTES, PAYLOAD_BYTES
 from projections.queries.tempest import operation_of_run
+from replay.batch import AbandonedError
 
 _ENCODE: Final = msgspec.json.Encoder().encode
 _DONE: Final = replies.TempestStandardResponse(status="ok")
@@ -41,26 +44,46 @@ def _app_of(body: b.TempestAppRequest) -> tuple[str, str]:
 
 
 async def next_operation(call: Call) -> Answer:
-    """Hand the next operation to an app version; 204 when none waits."""
-    app_id, version = _app_of(await call.read(b.TempestAppRequest))
+    """Hand the next operation to an app version; 204 when none waits.
+
+    The CLI waits for a few seconds only. Who has left by then is handed nothing.
+    """
+    app = _app_of(await call.read(b.TempestAppRequest))
+    gone = asyncio.create_task(until_disconnected(call.receive))
+    try:
+        found = await _taken(call, app, gone)
+    except AbandonedError:
+        found = None
+    finally:
+        gone.cancel()
+    return NO_CONTENT if found is None else call.reply(found)
+
+
+async def _taken(
+    call: Call, app: tuple[str, str], gone: asyncio.Task[None]
+) -> replies.TempestNextResponse | None:
+    """Return the first waiting operation that can be handed out whole, None when there is none."""
     committer = call.services.committer
     while True:
         command = TakeOperation(
-            app_id=app_id,
-            version=version,
+            app_id=app[0],
+            version=app[1],
             lease_seconds=call.services.settings.tempest_lease_seconds,
             claim_token_hash=claim_token_hash(),
         )
-        outcome = await committer.submit(command, as_app(call, app_id, version))
+        outcome = await committer.submit(command, as_app(call, *app), gone=gone.done)
         task_id, run_id = outcome.reply.task_id, outcome.reply.run_id
         if not run_id:
-            return NO_CONTENT
+            return None
+        back: GiveBackOperation = GiveBackOperation(run_id=run_id, reason="the client went away")
         try:
-            return call.reply(await handed_out(call.services, task_id, run_id))
+            found = await handed_out(call.services, task_id, run_id)
+            if not gone.done():
+                return found
         except IncompleteError as error:
             # Whoever looks after it finds out why; the others are handed out as ever.
-            aside = SetAsideOperation(run_id=run_id, diagnostic=str(error))
-            await committer.submit(aside, as_app(call, app_id, version))
+            back = SetAsideOperation(run_id=run_id, reason=str(error))
+        await committer.submit(back, as_app(call, *app))
 
 
 async def report(call: Call) -> Answer:

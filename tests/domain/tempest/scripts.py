@@ -42,7 +42,8 @@ BUILDERS: Final[dict[type[Command], dict[str, Any]]] = {
         "idempotency_key": st.sampled_from(["", "", "k1"]),
     },
     c.TakeOperation: {**_APP, "lease_seconds": st.just(60), "claim_token_hash": st.just("")},
-    c.SetAsideOperation: {**_RUN, "diagnostic": st.just("incomplete")},
+    c.GiveBackOperation: {**_RUN, "reason": st.just("gone")},
+    c.SetAsideOperation: {**_RUN, "reason": st.just("incomplete")},
     c.ReportOperation: {
         **_RUN,
         "status": st.sampled_from(["ok", "ok", "error", ""]),

@@ -153,7 +153,21 @@ def test_a_person_may_take_an_operation_back() -> None:
 
 
 def aside(run_id: str = "r1") -> c.SetAsideOperation:
-    return c.SetAsideOperation(run_id=run_id, diagnostic="the values of A are not in this store")
+    return c.SetAsideOperation(run_id=run_id, reason="the values of A are not in this store")
+
+
+def test_what_could_not_be_handed_over_is_handed_out_again_at_once() -> None:
+    back = c.GiveBackOperation(run_id="r1", reason="the client went away")
+    spec = asked().given(take()).when(by_app(back))
+    released = e.RunReleased(
+        previous_status="claimed",
+        status="queued",
+        task_status="ready",
+        reason="the client went away",
+    )
+    spec.then(on("task-1", released, "r1")).then_run("r1", status="queued", expiries=0)
+    spec.when(take(NOW + 1)).then_reply(task_id="task-1", run_id="r1")
+    asked().when(by_app(back)).then_refused(RunNotFoundError, "is queued")
 
 
 def test_what_cannot_be_handed_out_whole_waits_for_somebody() -> None:
