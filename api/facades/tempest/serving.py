@@ -36,6 +36,7 @@ from projections.queries.tempest import operation_of_run
 from replay.batch import AbandonedError
 
 _ENCODE: Final = msgspec.json.Encoder().encode
+_TURNS: Final = 5
 _DONE: Final = replies.TempestStandardResponse(status="ok")
 
 
@@ -78,6 +79,9 @@ async def _taken(
         back: GiveBackOperation = GiveBackOperation(run_id=run_id, reason="the client went away")
         try:
             found = await handed_out(call.services, task_id, run_id)
+            # A commit may have kept the loop busy; what the connection told meanwhile comes first.
+            for _ in range(_TURNS):
+                await asyncio.sleep(0)
             if not gone.done():
                 return found
         except IncompleteError as error:

@@ -12,6 +12,7 @@ from api.services import build
 from api.settings import Settings
 from projections.catalog import PROJECTORS
 from projections.tempest import APPS, OPERATIONS, REQUESTS
+from replay.blobs.carrying import Carrier
 from replay.export import export_lines
 from replay.importing import Importer
 from tests.api.live import LiveServer, serving
@@ -21,7 +22,7 @@ from tests.support.places import key_file_in, place_in
 from tests.support.verify import prove
 
 SECONDS = 60
-LONG = {"text": "x" * 30_000}
+INPUT = {"text": "x" * 3_000}
 VARIABLES = [{"name": "TOKEN", "value": "s3cret", "type": "secret"}]
 
 
@@ -33,7 +34,7 @@ def _worked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveServer]:
         cli.connect(BUCKET)
         cli.health({"type": "bucket", "status": "healthy"})
         for _ in range(3):
-            ask(server.client, cli, environment_variables=VARIABLES, input=LONG)
+            ask(server.client, cli, environment_variables=VARIABLES, input=INPUT)
         ask(server.client, cli, "list")
         cli.serve(Store())
         gone = ask(server.client, cli)
@@ -82,7 +83,8 @@ def test_an_imported_operation_without_its_values_waits_for_somebody(
     assert all(b"s3cret" not in line for line in lines)
     settings = Settings(store=place_in(tmp_path), secret_key_file=key_file_in(tmp_path))
     with closing(build(settings)) as services:
-        Importer(services.ledger, PROJECTORS).take(lines, lambda _: None)
+        carrier = Carrier(services.blobs, services.blobs)
+        Importer(services.ledger, PROJECTORS, carrier).take(lines, lambda _: None)
     with serving(tmp_path) as server:
         cli = TempestCli(f"{server.url}/api/v1", "")
         assert cli.next() is None
