@@ -33,8 +33,12 @@ _Item = TypeVar("_Item", OnaTask, Execution)
 
 
 class StepStatus(Struct, frozen=True, kw_only=True):
-    """How a planned step stands. One that has not `begun` never had a run."""
+    """How a planned step stands. One that has not `begun` never had a run.
 
+    `core_id` is the task of the ledger that the step is.
+    """
+
+    core_id: str
     planned: PlannedStep
     phase: Phase
     begun: bool
@@ -111,6 +115,7 @@ def _with_steps(reader: Reader, executions: Sequence[Execution]) -> list[WholeEx
     )
     for execution_id, step_id, doc, phase, begun, message, output in reader.select(statement, ids):
         status = StepStatus(
+            core_id=step_id,
             planned=_PLANNED(doc),
             phase=phase,
             begun=bool(begun),

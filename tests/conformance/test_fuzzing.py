@@ -153,6 +153,7 @@ WHOLE_NUMBERS: Final = (
 """To JSON Schema 65.0 is an integer; to the task API it is not."""
 
 ONA: Final = (
+    "onaCreateEnvironmentLogsToken",
     "onaCreateTask",
     "onaDeleteTask",
     "onaGetTask",

@@ -87,3 +87,4 @@ def failure(code: Code, status: int, text: str, headers: Headers = ()) -> Answer
 
 
 DIALECT: Final = Dialect(prefix=PREFIX, refuse=refuse)
+ENVIRONMENTS: Final = Dialect(prefix="/api/gitpod.v1.EnvironmentService/", refuse=refuse)

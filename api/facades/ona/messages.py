@@ -357,3 +357,18 @@ class OnaListExecutionsResponse(Message, frozen=True, kw_only=True):
     NUMBERS = (1, 2)
     pagination: OnaPage
     task_executions: tuple[OnaTaskExecution, ...]
+
+
+class OnaLogsTokenRequest(Request, frozen=True, kw_only=True):
+    """Whose logs are to be read."""
+
+    NUMBERS = (1,)
+    REQUIRED = ("environmentId",)
+    environment_id: Uuid = ""
+
+
+class OnaLogsTokenResponse(Message, frozen=True, kw_only=True):
+    """What clients send along when they read logs."""
+
+    NUMBERS = (1,)
+    access_token: str = ""

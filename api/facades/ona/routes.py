@@ -4,9 +4,11 @@ from typing import Any, Final
 
 from api.answers import Answer
 from api.call import Call
+from api.dialects import Dialect
 from api.facades.ona import messages as m
 from api.facades.ona import parsing
-from api.facades.ona.errors import DIALECT, PREFIX, OnaError
+from api.facades.ona.errors import DIALECT, ENVIRONMENTS, OnaError
+from api.facades.ona.logs import LOGS, log_address
 from api.facades.ona.paging import OnaPageQuery, page_of
 from api.facades.ona.views import execution_view, task_view
 from api.facades.ona.wire import PROTO, OnaQuery, unary
@@ -97,16 +99,17 @@ async def start_task(call: Call) -> Answer:
 
 async def _start_task(call: Call, request: m.OnaIdRequest) -> m.OnaExecutionResponse:
     outcome = await call.submit(StartOnaTask(ona_task_id=request.id))
-    return _execution(call, uuid_of(outcome.reply.task_id))
+    return await _execution(call, uuid_of(outcome.reply.task_id))
 
 
-def _execution(call: Call, execution_id: str) -> m.OnaExecutionResponse:
+async def _execution(call: Call, execution_id: str) -> m.OnaExecutionResponse:
     with call.services.ledger.snapshot() as reader:
         found = queries.ona_execution(reader, execution_id)
     if found is None:
         raise RunNotFoundError(f'task execution "{execution_id}"')
     call.require_workspace(found.execution.workspace_id, f'task execution "{execution_id}"')
-    return m.OnaExecutionResponse(task_execution=execution_view(found))
+    shown = execution_view(found, await log_address(call, execution_id))
+    return m.OnaExecutionResponse(task_execution=shown)
 
 
 async def get_task_execution(call: Call) -> Answer:
@@ -115,7 +118,7 @@ async def get_task_execution(call: Call) -> Answer:
 
 
 async def _get_task_execution(call: Call, request: m.OnaIdRequest) -> m.OnaExecutionResponse:
-    return _execution(call, checks.uuid(request.id, "id"))
+    return await _execution(call, checks.uuid(request.id, "id"))
 
 
 async def list_task_executions(call: Call) -> Answer:
@@ -135,7 +138,9 @@ async def _list_task_executions(
     token = page.token_behind((last.created_at, last.id)) if last else ""
     return m.OnaListExecutionsResponse(
         pagination=m.OnaPage(next_token=token),
-        task_executions=tuple(map(execution_view, shown)),
+        task_executions=tuple(
+            [execution_view(each, await log_address(call, each.execution.id)) for each in shown]
+        ),
     )
 
 
@@ -149,13 +154,25 @@ async def _stop_task_execution(call: Call, request: m.OnaIdRequest) -> m.OnaEmpt
     return _DONE
 
 
+async def create_logs_token(call: Call) -> Answer:
+    """Return what clients send along when they read logs, whose addresses are signed anyway."""
+    return await unary(call, m.OnaLogsTokenRequest, _create_logs_token)
+
+
+async def _create_logs_token(call: Call, request: m.OnaLogsTokenRequest) -> m.OnaLogsTokenResponse:
+    environment_id = checks.uuid(request.environment_id, "environmentId")
+    call.require_workspace(environment_id, f'environment "{environment_id}"')
+    return m.OnaLogsTokenResponse(access_token="signed")
+
+
 def _method(
     name: str, handle: Handler, body: type[Any] | None, reply: Any, **more: Any
 ) -> Operation:
     scope: TokenScope = more.pop("scope", "task:write")
+    dialect: Dialect = more.pop("dialect", DIALECT)
     return operation(
         more.pop("verb", "POST"),
-        PREFIX + name,
+        dialect.prefix + name,
         more.pop("id", f"ona{name}"),
         handle,
         tag="ona",
@@ -168,7 +185,7 @@ def _method(
         statuses=more.pop("statuses", (400, 404, 501)),
         bare=(415,),
         refusal=OnaError,
-        dialect=DIALECT,
+        dialect=dialect,
         **more,
     )
 
@@ -209,4 +226,13 @@ OPERATIONS: Final[tuple[Operation, ...]] = (
         query=OnaPageQuery,
     ),
     _method("StopTaskExecution", stop_task_execution, m.OnaIdRequest, m.OnaEmptyResponse),
+    _method(
+        "CreateEnvironmentLogsToken",
+        create_logs_token,
+        m.OnaLogsTokenRequest,
+        m.OnaLogsTokenResponse,
+        scope="task:read",
+        dialect=ENVIRONMENTS,
+    ),
+    LOGS,
 )

@@ -4,19 +4,12 @@ from typing import Final
 from urllib.parse import quote
 
 from api.call import Call
+from api.facades.addresses import base_url
 from api.facades.posthog.errors import PREFIX, PosthogError, RefusalError
 from projections.posthog.rows import RunRecord
 
 LINK_SECONDS: Final = 3_600
 """How long a signed address is good."""
-
-
-def base_url(call: Call) -> str:
-    """Return scheme and host as the client knows them, also behind a proxy."""
-    forwarded = call.headers.get(b"x-forwarded-proto", b"").decode("latin-1")
-    scheme = forwarded.partition(",")[0].strip().lower()
-    scheme = scheme if scheme in {"http", "https"} else call.scope["scheme"]
-    return f"{scheme}://{call.headers.get(b'host', b'localhost').decode('latin-1')}"
 
 
 class Links:

@@ -10,7 +10,7 @@ from urllib.parse import parse_qsl, urlencode
 from msgspec import Struct
 
 from api.call import Call
-from api.facades.posthog.links import base_url
+from api.facades.addresses import base_url
 
 _USUAL: Final = 100
 _NUMBER: Final = re.compile(r"[+-]?[0-9]{1,18}", re.ASCII)

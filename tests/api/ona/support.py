@@ -14,6 +14,7 @@ from tests.api.ona.shapes import complaints
 
 PATH: Final = "/api/gitpod.v1.EnvironmentAutomationService/"
 PHASE: Final = "TASK_EXECUTION_PHASE_"
+Do = Callable[[Client, JsonObject], None]
 _numbers = count(1)
 
 
@@ -91,16 +92,15 @@ def report(client: Client, run: JsonObject, outcome: str, **body: Any) -> None:
     agent.ok("POST", f"/api/agent/tasks/{run['id']}/{outcome}", body)
 
 
-def _complete(client: Client, run: JsonObject) -> None:
+def completed(client: Client, run: JsonObject) -> None:
+    """Say that a run went well, also when it was stopped meanwhile."""
     path = f"/api/agent/tasks/{run['id']}/complete"
     done = client.agent(run["session_id"]).post(path, {"result": {"exit": 0}})
     assert done.status_code in {200, 409}, done.text
 
 
 @contextmanager
-def working(
-    url: str, environment: str, do: Callable[[Client, JsonObject], None] = _complete
-) -> Iterator[None]:
+def working(url: str, environment: str, do: Do = completed) -> Iterator[None]:
     """Let a worker of its own do the steps of an environment until the end of the block."""
     done = threading.Event()
 

@@ -8,8 +8,8 @@ from typing import Any, Final
 
 import pytest
 
-from tests.api.live import LiveServer
-from tests.api.ona.support import new_environment, working
+from tests.api.live import Client, JsonObject, LiveServer
+from tests.api.ona.support import Do, completed, new_environment, report, working
 from tests.support.packages import node_environment, node_modules_with, python_with
 
 CLIENTS: Final = Path(__file__).parent / "clients"
@@ -47,7 +47,7 @@ OF_CONNECT: Final = {
 }
 
 
-def ran(server: LiveServer, *command: str | Path, **variables: str) -> Any:
+def ran(server: LiveServer, *command: str | Path, do: Do = completed, **variables: str) -> Any:
     """Return what a client saw while a worker did the steps."""
     environment = new_environment()
     given = {
@@ -56,7 +56,7 @@ def ran(server: LiveServer, *command: str | Path, **variables: str) -> Any:
         "GITPOD_API_KEY": "nobody asks",
         "NO_PROXY": "127.0.0.1",
     }
-    with working(server.url, environment):
+    with working(server.url, environment, do):
         done = subprocess.run(
             command,
             env={**os.environ, **given, **variables},
@@ -81,3 +81,13 @@ def test_the_generated_client_for_node(server: LiveServer) -> None:
 @pytest.mark.parametrize("form", ["sdk", "binary", "json", "get-binary", "get-json"])
 def test_the_connect_client_for_python(server: LiveServer, form: str) -> None:
     assert ran(server, python_with(CONNECT), CLIENTS / "connect.py", form) == OF_CONNECT
+
+
+def test_the_helper_that_runs_a_command(server: LiveServer) -> None:
+    def do(client: Client, run: JsonObject) -> None:
+        detail = client.ok("GET", f"/api/tasks/{run['task_id']}")
+        command = detail["task"]["task"]["metadata"]["command"]
+        report(client, run, "complete", result={"output": f"{command} said\nthis\n"})
+
+    seen = ran(server, python_with(REST), CLIENTS / "run_command.py", do=do)
+    assert seen == [["first said", "this"], ["second said", "this"]]
