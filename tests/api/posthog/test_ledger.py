@@ -17,6 +17,8 @@ from projections.posthog.lookup import PosthogLookupProjector
 from projections.posthog.projector import PosthogProjector
 from replay.blobs.carrying import Carrier
 from replay.copying import copy
+from replay.ledger import Ledger
+from replay.places import environment_of
 from tests.api.live import JsonObject, LiveServer, serving
 from tests.api.posthog.project import Project
 from tests.api.posthog.test_artifacts import given, store
@@ -130,9 +132,10 @@ def test_a_copy_has_the_logs_and_the_artifacts(worked: LiveServer, tmp_path: Pat
     run = next(each for each in runs if each["artifacts"])
     lines = lines_of(known.send("GET", f"{known.of(run)}/logs"))
     settings = Settings(store=place_in(tmp_path), secret_key_file=key_file_in(tmp_path))
-    with closing(build(settings)) as target:
-        carrier = Carrier(worked.services.blobs, target.blobs)
-        copy(worked.services.ledger, target.ledger, PROJECTORS, lambda *_: None, carrier)
+    source = Ledger(environment_of(worked.settings.store))
+    with closing(source), closing(build(settings)) as target:
+        carrier = Carrier(source.access.blobs(), target.blobs)
+        copy(source, target.ledger, PROJECTORS, lambda *_: None, carrier)
     with serving(tmp_path) as server:
         moved = Project(server.client, "1")
         shown = moved.ok("GET", moved.of(run))
