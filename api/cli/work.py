@@ -48,8 +48,8 @@ def json_event(event: str, members: JsonObject) -> None:
 @option(
     "--exec-from-metadata",
     is_flag=True,
-    help="Run the task's own metadata.command, a text or a list of texts. Whoever may write to "
-    "the ledger can then run anything here.",
+    help="Run the task's own metadata.command, a text or a list of texts, with the variables of "
+    "its metadata.env. Whoever may write to the ledger can then run anything here.",
 )
 @option("--capability", "capabilities", multiple=True, help="What it offers; may be repeated.")
 @option("--concurrency", type=click.IntRange(1, 64), default=1, help="Runs at the same time.")
