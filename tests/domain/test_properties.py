@@ -19,6 +19,7 @@ from domain.ona import commands as o
 from domain.tempest.commands import TakeOperation
 from domain.uuids import uuid_of
 from domain.values import Actor, Json, Origin
+from tests.domain.posthog import scripts as posthog
 from tests.domain.tempest import scripts as tempest
 from tests.support.invariants import refold
 from tests.support.ona import ENVIRONMENT, ona_id
@@ -232,6 +233,7 @@ BUILDERS: dict[type[Command], dict[str, Any]] = {
         "sequence": st.integers(1, 3),
         "reason": texts,
     },
+    **posthog.BUILDERS,
     **tempest.BUILDERS,
 }
 OFTEN: list[type[Command]] = [
