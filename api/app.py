@@ -164,7 +164,8 @@ class Application(Starlette):
             return None
         token = self._access.authenticate(headers.get(b"authorization"))
         if operation is not None:
-            allow(token, operation.scope)
+            dialect = operation.dialect
+            allow(token, operation.scope, write_is_read=bool(dialect and dialect.write_is_read))
         else:
             allow(token, "task:read" if scope["method"] in _SAFE else "task:write")
         return token

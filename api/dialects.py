@@ -28,9 +28,11 @@ Refuse: TypeAlias = "Callable[[Refused], Answer]"
 class Dialect(Struct, frozen=True, kw_only=True):
     """How everything below `prefix` is refused, whether or not there is such an operation.
 
-    With `trailing_slash` a path is the same with a slash at its end.
+    With `trailing_slash` a path is the same with a slash at its end; with `write_is_read` who may
+    write may read as well.
     """
 
     prefix: str
     refuse: Refuse
     trailing_slash: bool = False
+    write_is_read: bool = False

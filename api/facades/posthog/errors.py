@@ -108,4 +108,4 @@ def _text(refused: Refused) -> str:
     return _TEXTS.get(refused.status, refused.text)
 
 
-DIALECT: Final = Dialect(prefix=PREFIX, refuse=refuse, trailing_slash=True)
+DIALECT: Final = Dialect(prefix=PREFIX, refuse=refuse, trailing_slash=True, write_is_read=True)

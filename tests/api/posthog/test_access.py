@@ -23,6 +23,7 @@ def _prepare(services: Services) -> None:
     for name, scopes, workspace in (
         ("reader", ("task:read",), ""),
         ("writer", ("task:read", "task:write"), ""),
+        ("only", ("task:write",), ""),
         ("admin", ("admin",), ""),
         ("bound", ("task:write", "task:read"), "1"),
     ):
@@ -76,6 +77,15 @@ def test_scopes_are_named(guarded: LiveServer) -> None:
             "POST", f"{reader.of(run)}/artifacts/{operation}", {"storage_path": "x"}
         )
         assert response.status_code == 404
+
+
+def test_who_may_write_may_read_here(guarded: LiveServer) -> None:
+    only = project(guarded, "only")
+    run = only.run(only.task())
+
+    assert only.ok("GET", only.of(run))["id"] == run["id"]
+    # The task API tells the two apart.
+    assert only.client.get("/api/tasks").status_code == 403
 
 
 def test_a_key_of_one_project_reaches_no_other(guarded: LiveServer) -> None:
