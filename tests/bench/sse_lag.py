@@ -17,6 +17,9 @@ NAME: Final = "sse-lag"
 EVENTS_PER_SECOND: Final = 20
 _ROUND_LENGTH: Final = 5
 _SETTLE_SECONDS: Final = 0.1
+_PATIENCE_SECONDS: Final = 10.0
+"""An event that comes later than that is lost."""
+
 _AGENT: Final = 10_000
 """None of those who work on the same ledger in other cases."""
 _END: Final = b"\n\n"
@@ -99,7 +102,11 @@ class Side:
             await asyncio.sleep(max(0.0, wait))
             await maker.run(0)
         maker.close()
-        await asyncio.sleep(_SETTLE_SECONDS)
+        give_up = time.perf_counter() + _PATIENCE_SECONDS
+        while len(self._arrivals) < events * self._options.subscribers:
+            await asyncio.sleep(_SETTLE_SECONDS)
+            if time.perf_counter() > give_up:
+                break
         lags = self._lags(await self._times(), events)
         self.lags += lags
         return percentile(lags, 0.99)
