@@ -37,7 +37,7 @@ from api.redaction import log_failure, redact_text
 from api.routes import OPERATIONS
 from api.routing import Router
 from api.services import Services
-from domain.errors import DomainError
+from domain.errors import DomainError, ValidationError
 from domain.registry import TokenState
 from replay.errors import StoreUnavailableError
 
@@ -180,6 +180,8 @@ class Application(Starlette):
     ) -> Answer | Stream:
         prepared, values = found
         operation = prepared.operation
+        if any("\x00" in value for value in values):
+            raise ValidationError("the path must not contain the NUL character")
         if int(headers.get(b"content-length", 0)) > operation.max_body:
             raise BodyTooLargeError
         caller = LOCAL

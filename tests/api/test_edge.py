@@ -3,6 +3,7 @@
 import json
 import re
 from pathlib import Path
+from typing import Final
 
 import pytest
 from openapi_spec_validator import validate
@@ -11,12 +12,19 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
 from api.errors import CODES, status_of
+from api.operations import Operation
 from api.routes import OPERATIONS
 from api.services import Services
 from api.tokens import IssuedToken, create_token
 from domain import errors
 from tests.api.live import Client, LiveServer, error_of, serving
 from tests.support.obstacles import drop_table
+
+JSON_OF_AN_AGENT: Final = {
+    "Content-Type": "application/json",
+    "X-AGH-Session-ID": "nobody",
+    "X-AGH-Agent": "coder",
+}
 
 
 @pytest.mark.parametrize(
@@ -70,6 +78,20 @@ def test_a_slash_too_many_leads_to_the_route(
     response = client.http.request(method, path)
 
     assert (response.status_code, response.headers["location"]) == (status, location)
+
+
+@pytest.mark.parametrize(
+    "operation",
+    [each for each in OPERATIONS if "{" in each.path],
+    ids=lambda operation: operation.operation_id,
+)
+def test_a_path_with_the_nul_character_is_refused(client: Client, operation: Operation) -> None:
+    path = re.sub(r"\{\w+\}", "a%00b", operation.path)
+
+    response = client.http.request(operation.method, path, headers=JSON_OF_AN_AGENT, content=b"{}")
+
+    assert 400 <= response.status_code < 500
+    assert "path must not contain the NUL character" in response.text
 
 
 def test_every_answer_has_the_same_guards(client: Client) -> None:
