@@ -1,9 +1,18 @@
 """Timelines and streams: order, resuming without loss, filters, and what keeps them open."""
 
+from collections.abc import Iterator
+
 import pytest
 
 from tests.api.events import following
-from tests.api.live import Client, error_of
+from tests.api.live import Client, LiveServer, error_of, serving
+
+
+@pytest.fixture(name="server", scope="module")
+def _server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveServer]:
+    """Serve a ledger in which nothing happens but what these tests do."""
+    with serving(tmp_path_factory.mktemp("ledger"), keep_alive_seconds=0.1) as server:
+        yield server
 
 
 def sequences(client: Client, path: str) -> list[int]:
