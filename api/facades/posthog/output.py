@@ -1,9 +1,7 @@
 """The output of a run, and what it says to people."""
 
-from functools import lru_cache
 from typing import Final
 
-import jsonschema_rs
 import msgspec
 from msgspec import Raw, Struct
 
@@ -14,6 +12,7 @@ from api.facades.posthog.errors import plain
 from api.facades.posthog.operations import RUN, posthog, posthog_plain
 from api.facades.posthog.reading import read, read_object
 from api.facades.posthog.runs import changed
+from api.facades.posthog.schema_check import fault_of
 from api.facades.posthog.subjects import run_in
 from api.facades.posthog.views import PosthogRunView
 from api.operations import Operation
@@ -24,7 +23,6 @@ from domain.uuids import uuid_of
 _members: Final = msgspec.json.Decoder(dict[str, Raw]).decode
 _NOTHING: Final = Raw(b"{}")
 _BAD_REQUEST: Final = 400
-_KEPT_SCHEMAS: Final = 64
 
 
 class PosthogRelayed(Struct, frozen=True):
@@ -42,39 +40,13 @@ async def set_output(call: Call) -> Answer:
         raise plain(_BAD_REQUEST, "output must be an object")
     schema = bytes(subject.task.json_schema)
     asked = schema not in {b"", b"null"}
-    if asked:
-        _check(schema, output)
+    if asked and (fault := await fault_of(schema, bytes(output))):
+        raise plain(_BAD_REQUEST, fault)
     try:
         await call.submit(SetPosthogOutput(**subject.ids, output=output, completes=asked))
     except InvalidTransitionError as error:
         raise plain(_BAD_REQUEST, error.detail) from error
     return await changed(call, subject)
-
-
-def _check(schema: bytes, output: Raw) -> None:
-    """Let an output pass that is as its schema says; raises RefusalError."""
-    try:
-        validator = _validator(schema)
-    except ValueError as error:
-        text = f"the json_schema of the task is no JSON schema: {error}".partition("\n")[0]
-        raise plain(_BAD_REQUEST, text) from error
-    found = next(validator.iter_errors(msgspec.json.decode(output)), None)
-    if found is not None:
-        where = ".".join(map(str, found.instance_path)) or "output"
-        raise plain(_BAD_REQUEST, f"output is not as json_schema says: {where}: {found.message}")
-
-
-@lru_cache(maxsize=_KEPT_SCHEMAS)
-def _validator(schema: bytes) -> jsonschema_rs.Validator:
-    """Return the validator of a schema; nothing is fetched, and patterns take linear time.
-
-    Raises ValueError.
-    """
-    return jsonschema_rs.validator_for(
-        msgspec.json.decode(schema),
-        offline=True,
-        pattern_options=jsonschema_rs.RegexOptions(),
-    )
 
 
 async def relay_message(call: Call) -> Answer:

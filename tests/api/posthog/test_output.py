@@ -1,5 +1,6 @@
 """Outputs of runs and messages to people."""
 
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -66,6 +67,20 @@ def test_a_pattern_takes_linear_time(project: Project) -> None:
     )
 
     assert response.status_code == 400
+
+
+def test_a_schema_whose_references_double_holds_nobody_up(project: Project) -> None:
+    doubled = {str(each): {"allOf": [{"$ref": f"#/$defs/{each + 1}"}] * 2} for each in range(40)}
+    schema = {"$defs": {**doubled, "40": {"type": "object"}}, "$ref": "#/$defs/0"}
+    run = project.run(project.task(json_schema=schema), status="in_progress")
+    with ThreadPoolExecutor(1) as pool:
+        sent = pool.submit(project.send, "PATCH", f"{project.of(run)}/set_output", {"output": {}})
+        assert project.ok("GET", project.of(run))["status"] == "in_progress"
+        assert not sent.done()
+        response = sent.result()
+
+    assert response.status_code == 400
+    assert response.json() == {"error": "output cannot be checked by json_schema within 2 s"}
 
 
 def test_a_message_shows_in_the_timeline(project: Project, client: Client) -> None:
