@@ -14,7 +14,8 @@ MASKED_FROM: Final = 500
 """From this status on the text is the status phrase: what broke inside is nobody's business."""
 
 _BY_CODE: Final[Mapping[str, tuple[int, ...]]] = {
-    "validation_failed": (422, 400),
+    # Where nothing else is listed, what is wrong with the path names nothing that there is.
+    "validation_failed": (422, 400, 404),
     "invalid_scope_binding": (422, 400),
     "payload_too_large": (413,),
     "permission_denied": (403,),
