@@ -143,7 +143,7 @@ def read(kind: type[R], sent: bytes, *, binary: bool) -> R:
         if binary:
             message.ParseFromString(sent)
         else:
-            decoded = msgspec.json.decode(sent) if sent.strip() else {}
+            decoded = msgspec.json.decode(sent, type=dict[str, Any]) if sent.strip() else {}
             ParseDict(_without_unknown(decoded, message.DESCRIPTOR), message)
         return msgspec.convert(MessageToDict(message), kind)
     except RecursionError:
@@ -156,6 +156,7 @@ def _without_unknown(value: Any, descriptor: Descriptor) -> Any:
     """Return the JSON without members the message does not have, which are to be ignored.
 
     The library could ignore them, but would then ignore unknown members of enumerations as well.
+    It takes an empty list for an empty object, which here raises ValueError.
     """
     if not isinstance(value, dict):
         return value
@@ -168,6 +169,8 @@ def _without_unknown(value: Any, descriptor: Descriptor) -> Any:
         if inner is None or inner.GetOptions().map_entry:
             known[name] = member
         elif isinstance(member, list):
+            if not field.is_repeated:
+                raise ValueError(f"{name} must be an object, not a list")
             known[name] = [_without_unknown(each, inner) for each in member]
         else:
             known[name] = _without_unknown(member, inner)

@@ -258,6 +258,9 @@ def test_a_duplicate_reference_is_final(client: Client) -> None:
         ("ListTasks", {"filter": {"references": ["\0"]}}, "filter.references[0] must not contain"),
         ("ListTasks", {"filter": {"references": "a"}}, "references"),
         ("ListTasks", [1], "the message cannot be read"),
+        ("ListTasks", [], "Expected `object`, got `array`"),
+        ("ListTasks", {"filter": []}, "filter must be an object, not a list"),
+        ("ListTasks", {"pagination": []}, "pagination must be an object, not a list"),
         (
             "ListTaskExecutions",
             {"filter": {"phases": ["TASK_EXECUTION_PHASE_DONE"]}},
