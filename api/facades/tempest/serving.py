@@ -11,10 +11,11 @@ from api.answers import NO_CONTENT, Answer, until_disconnected
 from api.call import Call
 from api.facades.tempest import bodies as b
 from api.facades.tempest import replies
+from api.facades.tempest.blanking import blanked, blanked_response
 from api.facades.tempest.callers import as_app, check_app
 from api.facades.tempest.errors import DIALECT, TempestErrorResponse
 from api.facades.tempest.handing import IncompleteError, handed_out
-from api.facades.tempest.keeping import forget_values, keep_long
+from api.facades.tempest.keeping import forget_values, keep_long, values_of
 from api.facades.tempest.reading import MAX_BYTES, definition_of, health_of, response_of
 from api.operations import Operation
 from api.parsing import Body
@@ -99,12 +100,13 @@ async def report(call: Call) -> Answer:
     asked = operation_of_run(call.services.ledger.reader, run_id)
     if asked is None:
         raise RunNotFoundError(f'"{run_id}" is no operation of an app')
-    response = response_of(body.response)
+    values = (await values_of(call.services, asked.secret_id) or {}).values()
+    response = blanked_response(response_of(body.response), values)
     document = _ENCODE(response) if response and body.status == "ok" else b""
     command = ReportOperation(
         run_id=run_id,
         status=body.status or "",
-        message=body.message or "",
+        message=blanked(body.message or "", values),
         response=response,
         response_blob=await keep_long(call.services, document, PAYLOAD_BYTES),
     )

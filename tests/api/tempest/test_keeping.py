@@ -51,6 +51,27 @@ def test_values_reach_the_app_and_nobody_else(
     ]
 
 
+@pytest.mark.parametrize("text", ['k\u00e9y/"quoted"\n-of-the-vault', SECRET])
+def test_values_that_an_app_repeats_in_its_report_are_blanked(
+    server: LiveServer, client: Client, cli: TempestCli, text: str
+) -> None:
+    cli.connect(BUCKET)
+    variables = [{"name": "TOKEN", "value": text, "type": "secret"}]
+    well, badly = (ask(client, cli, environment_variables=variables) for _ in range(2))
+    made = resource("b-1", properties={"url": f"https://{text}@host", "port": 5432})
+    answer = {"response_type": "execute_resource_operation", "resource": made}
+    first, second = cli.next(), cli.next()
+    assert first is not None
+    assert second is not None
+    assert cli.report(first["task_id"], answer).status_code == 200
+    assert cli.report_error(second["task_id"], f"cannot log in with {text}").status_code == 200
+
+    kept = operation(client, well["task_id"])["response"]["resource"]["properties"]
+    assert kept == {"url": "https://[redacted]@host", "port": 5432}
+    assert "cannot log in with [redacted]" in client.get(f"/api/tasks/{badly['task_id']}").text
+    assert text[-9:].encode() not in exported(server)
+
+
 def secrets_of(server: LiveServer) -> int:
     return int(server.services.ledger.reader.select("SELECT count(*) FROM bridge_secrets")[0][0])
 
