@@ -282,11 +282,14 @@ async def test_a_refused_row_fails_its_command_alone(place: str) -> None:
 
 async def test_a_command_without_the_loop_ends_the_batch_that_is_on_its_way(place: str) -> None:
     commits: list[int] = []
-    with closing(Ledger(environment_of(place))) as ledger:
+    settings = environment_of(place)
+    with closing(Ledger(settings)) as ledger, closing(Ledger(settings)) as other:
         committer = committer_of(ledger, on_commit=[lambda commit: commits.append(commit.head)])
+        locked(other.writer, 1)
         first = asyncio.create_task(committer.submit(register("w1"), context()))
-        while not committer.committing:
-            await asyncio.sleep(0)
+        await asyncio.sleep(0.1)
+        assert committer.committing
+        other.writer.rollback()
         # What others committed is looked at behind the batch.
         committer.poll()
         assert committer.execute(register("w2"), context()).head == 2
