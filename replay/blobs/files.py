@@ -4,6 +4,7 @@ import asyncio
 import os
 import tempfile
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from pathlib import Path
 from typing import IO, Final, cast
 
@@ -64,29 +65,25 @@ class FileBlobs:
     ) -> AsyncIterator[bytes]:
         """Yield the bytes; raises BlobMissingError and StoreUnavailableError."""
         end = end_of(blob, stop)
-        file = await asyncio.to_thread(self._open, blob)
-        try:
-            while start < end:
-                with failing_as_unavailable():
-                    size = min(PIECE, end - start)
-                    piece = await asyncio.to_thread(os.pread, file.fileno(), size, start)
-                if not piece:
-                    raise BlobMissingError(blob, self.place)
+        while True:
+            size = max(0, min(PIECE, end - start))
+            piece = await asyncio.to_thread(self._piece, blob, start, size)
+            if piece:
                 yield piece
-                start += len(piece)
-        finally:
-            file.close()
+            start += len(piece)
+            if start >= end:
+                return
 
-    def _open(self, blob: Blob) -> IO[bytes]:
-        with failing_as_unavailable():
-            try:
-                file = self._path(blob).open("rb", buffering=0)
-            except FileNotFoundError:
-                raise BlobMissingError(blob, self.place) from None
+    def _piece(self, blob: Blob, start: int, size: int) -> bytes:
+        """Return some of the bytes. No file is open when a caller who has given up is gone."""
+        with (
+            failing_as_unavailable(),
+            suppress(FileNotFoundError),
+            self._path(blob).open("rb", buffering=0) as file,
+        ):
             if os.fstat(file.fileno()).st_size == blob.size:
-                return file
-            file.close()
-            raise BlobMissingError(blob, self.place)
+                return os.pread(file.fileno(), size, start)
+        raise BlobMissingError(blob, self.place)
 
     async def has(self, blob: Blob) -> bool:
         """Return whether bytes of this digest and size are here; raises StoreUnavailableError."""
