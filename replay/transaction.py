@@ -1,9 +1,8 @@
 """From decided commands to a durable commit, and what to do when that fails half way."""
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
-from typing import Final
 
 from eventsourcing.persistence import PersistenceError
 
@@ -11,13 +10,8 @@ from replay.attach import Attachment
 from replay.batch import Commit, Desk, Job, Projector, ProjectorError, separable
 from replay.errors import DATABASE_ERRORS, ReplayError, is_busy, unavailable
 from replay.ledger import Ledger
-from replay.statements import track
-from replay.steps import Steps
-from replay.store import BUSY_PAUSE, Connection, begun, locked
-
-_TURNS_AHEAD: Final = 4
-_AT_ONCE: Final = 16
-"""As many commands the store may begin to write while the next ones are decided."""
+from replay.statements import HEAD, track
+from replay.store import Connection, locked
 
 
 class Transaction:
@@ -55,39 +49,21 @@ class Transaction:
         """The names of those read models."""
         return self._attachment.names
 
-    def begin(self, jobs: Iterable[Job], *, wait: bool = False) -> Steps[None]:
+    def begin(self, *, wait: bool = False) -> None:
         """Take the write lock and look at what is committed; raises one of DATABASE_ERRORS.
 
-        From a store that is far away, what commands will look at is fetched on the same way. With
-        `wait` a lock that another process holds is waited for, up to the lock timeout.
+        With `wait` a lock that another process holds is waited for, up to the lock timeout.
         """
-        give_up = time.monotonic() + self.lock_timeout * wait
-        while True:
-            try:
-                yield from self._begin(jobs)
-            except DATABASE_ERRORS as error:
-                if not is_busy(error) or time.monotonic() > give_up:
-                    raise
-                time.sleep(BUSY_PAUSE)
-            else:
-                return
-
-    def _begin(self, jobs: Iterable[Job]) -> Steps[None]:
-        desk = self.desk
-        if self._writer.far:
-            desk.look_ahead(jobs)
-        connection = yield from begun(self._writer, self._ask)
-        if self._note():
-            desk.rows.discard()
+        writer = self._writer
+        connection = locked(writer, self.lock_timeout) if wait else writer.begin()
+        head = connection.execute(HEAD).fetchone()[0] or 0
+        if head != self._ledger.head:
+            self._ledger.refresh()
+            self.desk.rows.discard()
         if self._writer.disturbed():
             self._look_around(connection)
-        desk.start(self._ledger.head, self._ledger.recorded_at)
-        desk.rows.start(connection, far=self._writer.far)
-        desk.rows.learn()
-
-    def _ask(self, connection: Connection) -> None:
-        self._note = self._ledger.ask(connection)
-        self.desk.rows.ask(connection)
+        self.desk.start(self._ledger.head, self._ledger.recorded_at)
+        self.desk.rows.start(connection)
 
     def _look_around(self, connection: Connection) -> None:
         self.desk.attached = self._attachment.look(connection)
@@ -102,62 +78,29 @@ class Transaction:
         else:
             self.desk.attached = self._attachment.detach(error, self.desk.attached)
 
-    def write(self, jobs: Sequence[Job]) -> Steps[bool]:
+    def write(self, jobs: Sequence[Job]) -> bool:
         """Decide the commands and write what they came to; return whether that is anything."""
         desk = self.desk
-        if self._writer.far:
-            yield from self._read_ahead(jobs)
-        sent = 0
-        for number, job in enumerate(jobs, 1):
+        for job in jobs:
             desk.run(job)
-            if self._writer.far and number % _AT_ONCE == 0:
-                sent = self._send(sent)
         if not desk.groups:
             return False
         connection = desk.rows.connection
-        desk.rows.flush()
-        self._ledger.events.put_groups(desk.groups[sent:], connection)
-        if self._attachment.pending:
-            self._attachment.write(connection)
-        if desk.holding:
-            self._attachment.hold(connection, desk.holding)
-        track(connection, self._attachment.names, desk.head)
+        with self._writer.together():
+            desk.rows.flush()
+            self._ledger.events.put_groups(desk.groups, connection)
+            if self._attachment.pending:
+                self._attachment.write(connection)
+            if desk.holding:
+                self._attachment.hold(connection, desk.holding)
+            track(connection, self._attachment.names, desk.head)
         return True
-
-    def _send(self, sent: int) -> int:
-        """Let the store begin with what is decided behind the first `sent` groups of events."""
-        desk, groups = self.desk, len(self.desk.groups)
-        desk.rows.flush_unread()
-        self._ledger.events.put_groups(desk.groups[sent:], desk.rows.connection)
-        self._writer.push()
-        return groups
-
-    def _read_ahead(self, jobs: Iterable[Job]) -> Steps[None]:
-        """Fetch what the commands will look at, in a few turns in place of one for each row."""
-        rows = self.desk.rows
-        for _ in range(_TURNS_AHEAD):
-            self.desk.look_ahead(jobs)
-            if not rows.ask(rows.connection):
-                return
-            yield from self._writer.answered()
-            rows.learn()
 
     def commit(self) -> float:
         """Make it durable; return the seconds that took."""
         started = time.perf_counter()
         self._writer.commit()
         return time.perf_counter() - started
-
-    def committing(self) -> Steps[float]:
-        """Make it durable in steps, as `commit` does."""
-        started = time.perf_counter()
-        yield from self._writer.committing()
-        return time.perf_counter() - started
-
-    @property
-    def far(self) -> bool:
-        """Whether the store is far away, so that others can work while it does."""
-        return self._writer.far
 
     def survived(self) -> bool:
         """Return whether a commit whose outcome is unknown is there after all."""

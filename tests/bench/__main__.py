@@ -20,7 +20,6 @@ from tests.bench import (
     in_process,
     reads,
     rebuild,
-    rebuild_postgresql,
     restart,
     scale,
     sse_lag,
@@ -45,7 +44,6 @@ CASES: Final[Mapping[str, Callable[[Options], list[Result]]]] = {
         as_of,
         reads,
         rebuild,
-        rebuild_postgresql,
         beside,
     )
 }
