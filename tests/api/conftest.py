@@ -8,12 +8,12 @@ import pytest
 from tests.api.live import Client, Clock, LiveServer, serving
 
 
-@pytest.fixture(name="clock", scope="package")
+@pytest.fixture(name="clock", scope="module")
 def _clock() -> Clock:
     return Clock()
 
 
-@pytest.fixture(name="server", scope="package")
+@pytest.fixture(name="server", scope="module")
 def _server(tmp_path_factory: pytest.TempPathFactory, clock: Clock) -> Iterator[LiveServer]:
     folder: Path = tmp_path_factory.mktemp("ledger")
     # The clock jumps, and no run may be taken for one that waited all that time.
