@@ -164,32 +164,52 @@ def relay_message(command: c.RelayPosthogMessage, plan: Plan) -> Reply:
 
 
 def receive_upload(command: c.ReceivePosthogUpload, plan: Plan) -> Reply:
-    """Note an upload; the last one to a path counts."""
+    """Note an upload; the last one to a path counts.
+
+    Raises ValidationError for one to the path of an artifact, whose content stays as it is.
+    """
     run, state = _require_run(command, plan)
-    fact = e.PosthogUploadReceived(
-        posthog_run_id=run.id, storage_path=command.storage_path, content=command.content
-    )
-    _tell(plan, run_stream(run.id), state, fact)
+    path, content = command.storage_path, command.content
+    attached = run.attached.get(path)
+    if attached is not None and attached.content != content:
+        raise ValidationError(f'"{path}" is an artifact already, with other content')
+    if attached is None:
+        fact = e.PosthogUploadReceived(posthog_run_id=run.id, storage_path=path, content=content)
+        _tell(plan, run_stream(run.id), state, fact)
     return Reply(task_id=state.id)
 
 
 def store_artifacts(command: c.StorePosthogArtifacts, plan: Plan) -> Reply:
-    """Give the run artifacts, in order; raises ValidationError for one that was not uploaded."""
+    """Give the run artifacts, in order; what was uploaded becomes one once.
+
+    Raises ValidationError for one that was not uploaded.
+    """
     run, state = _require_run(command, plan)
     for index, artifact in enumerate(command.artifacts):
-        content = artifact.content or run.uploads.get(artifact.storage_path)
-        if content is None:
-            path = artifact.storage_path
-            raise ValidationError(f'artifacts[{index}]: nothing was uploaded to "{path}"')
-        fact = e.PosthogArtifactStored(
-            posthog_run_id=run.id,
-            artifact_id=artifact.id,
-            name=artifact.name,
-            type=artifact.type,
-            content_type=artifact.content_type,
-            source=artifact.source,
-            storage_path=artifact.storage_path,
-            content=content,
-        )
-        _tell(plan, run_stream(run.id), state, fact)
+        if artifact.content is not None or not _is_attached(run, artifact):
+            _tell(plan, run_stream(run.id), state, _stored(run, artifact, f"artifacts[{index}]"))
+        # The next one may be the same upload.
+        run, state = _require_run(command, plan)
     return Reply(task_id=state.id)
+
+
+def _is_attached(run: PosthogRun, artifact: c.NewArtifact) -> bool:
+    """Whether an upload is this artifact already."""
+    attached = run.attached.get(artifact.storage_path)
+    return attached is not None and attached.artifact_id == artifact.id
+
+
+def _stored(run: PosthogRun, artifact: c.NewArtifact, path: str) -> e.PosthogArtifactStored:
+    content = artifact.content or run.uploads.get(artifact.storage_path)
+    if content is None:
+        raise ValidationError(f'{path}: nothing was uploaded to "{artifact.storage_path}"')
+    return e.PosthogArtifactStored(
+        posthog_run_id=run.id,
+        artifact_id=artifact.id,
+        name=artifact.name,
+        type=artifact.type,
+        content_type=artifact.content_type,
+        source=artifact.source,
+        storage_path=artifact.storage_path,
+        content=content,
+    )

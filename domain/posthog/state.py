@@ -24,13 +24,24 @@ class PosthogTask(Struct, frozen=True, kw_only=True):
     version: int = 0
 
 
+class Upload(Struct, frozen=True, kw_only=True):
+    """Content that was sent apart, and the id of the artifact that it became."""
+
+    artifact_id: str
+    content: Blob
+
+
 class PosthogRun(Struct, frozen=True, kw_only=True):
-    """A run and the task that stands for it; `uploads` came in and wait to be its artifacts."""
+    """A run and the task that stands for it.
+
+    `uploads` came in and wait to be its artifacts; `attached` are those that are, by their paths.
+    """
 
     id: str
     posthog_task_id: str
     task_id: str
     uploads: dict[str, Blob] = {}
+    attached: dict[str, Upload] = {}
     version: int = 0
 
 
@@ -90,12 +101,14 @@ def evolve_run(state: PosthogRun | None, recorded: Recorded) -> PosthogRun | Non
         )
     if state is None:
         return None
-    uploads = state.uploads
+    uploads, attached = state.uploads, state.attached
     if isinstance(fact, e.PosthogUploadReceived):
         uploads = {**uploads, fact.storage_path: fact.content}
     if isinstance(fact, e.PosthogArtifactStored) and fact.storage_path in uploads:
         uploads = {path: blob for path, blob in uploads.items() if path != fact.storage_path}
-    return replace(state, uploads=uploads, version=version)
+        upload = Upload(artifact_id=fact.artifact_id, content=fact.content)
+        attached = {**attached, fact.storage_path: upload}
+    return replace(state, uploads=uploads, attached=attached, version=version)
 
 
 def evolve_log(_: PosthogLog | None, recorded: Recorded) -> PosthogLog:

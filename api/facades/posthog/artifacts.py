@@ -49,8 +49,12 @@ class Place(Struct, frozen=True):
 def place_of(call: Call, subject: Subject, name: str) -> Place:
     """Return a place for an artifact of this name."""
     artifact_id = uuid_of(call.services.new_id("artifact"))
-    unique = f"{artifact_id[:_HEX]}_{name}"
-    return Place(artifact_id, f"{prefix_of(subject)}{unique}")
+    return Place(artifact_id, path_of(subject, artifact_id, name))
+
+
+def path_of(subject: Subject, artifact_id: str, name: str) -> str:
+    """Return the path of an artifact of a run."""
+    return f"{prefix_of(subject)}{artifact_id[:_HEX]}_{name}"
 
 
 def prefix_of(subject: Subject) -> str:

@@ -11,6 +11,7 @@ from api.facades.posthog.artifacts import (
     ARTIFACTS,
     base_name,
     manifest,
+    path_of,
     place_of,
     prefix_of,
     signed,
@@ -115,9 +116,16 @@ async def upload(call: Call) -> Answer:
 
 
 async def finalize_upload(call: Call) -> Answer:
-    """Give a run the artifacts whose content came in; the answer has these alone."""
+    """Give a run the artifacts whose content came in; the answer has these alone.
+
+    What the run has already is told once more, and stays as it is.
+    """
     subject = run_in(call)
     sent = (await read(call, PosthogUploadEnds))["artifacts"]
+    for at, each in enumerate(sent):
+        if not each["storage_path"].startswith(path_of(subject, each["id"], "")):
+            detail = "This is not the path of that artifact."
+            raise invalid("invalid_input", detail, f"artifacts__{at}__storage_path")
     new = tuple(
         NewArtifact(
             id=each["id"],

@@ -149,7 +149,26 @@ def test_an_artifact_may_be_sent_straight_to_where_it_is_kept(project: Project) 
     read = {"storage_path": upload["storage_path"]}
     response = project.send("POST", f"{project.of(run)}/artifacts/download", read)
     assert response.content == b"12345678"
-    assert project.refused(400, "POST", path, body)[1] == "invalid_input"
+
+
+def test_an_upload_is_finalized_once_however_often_that_is_asked(project: Project) -> None:
+    run = project.run(project.task())
+    upload, other = prepared(project, run), prepared(project, run)
+    assert sent(upload, b"12345678").status_code == 204
+    (entry,) = finalized(project, run, upload)["artifacts"]
+
+    assert finalized(project, run, upload)["artifacts"] == [entry]
+    assert sent(upload, b"12345678").status_code == 204
+    assert sent(upload, b"87654321").status_code == 400
+    names = ("id", "name", "type", "storage_path")
+    twice = {"artifacts": [{name: upload[name] for name in names}] * 2}
+    path = f"{project.of(run)}/artifacts/finalize_upload"
+    assert project.ok("POST", path, twice)["artifacts"] == [entry, entry]
+    assert project.ok("GET", project.of(run))["artifacts"] == [entry]
+    # An id belongs to its path.
+    twice["artifacts"][0]["id"] = other["id"]
+    refused = project.refused(400, "POST", path, twice)
+    assert refused[1:] == ("invalid_input", "artifacts__0__storage_path")
 
 
 def test_an_upload_that_is_none_is_refused(project: Project) -> None:

@@ -1,5 +1,7 @@
 """What is said about runs after they were made: members, logs, messages and artifacts."""
 
+from msgspec.structs import replace
+
 from domain.commands import DeleteTask
 from domain.errors import RunNotFoundError, ValidationError
 from domain.events import RunLeaseExtended
@@ -133,9 +135,22 @@ def test_artifacts_come_with_their_content_or_after_an_upload() -> None:
         content=BLOB,
     )
     spec.when(wanted).then(stored)
-    spec.when(wanted).then_refused(ValidationError)
     given_along = artifact(content=BLOB)
     spec.when(StorePosthogArtifacts(**RUN, artifacts=(given_along,) * 2)).then(stored, stored)
+
+
+def test_an_upload_becomes_one_artifact() -> None:
+    upload = ReceivePosthogUpload(**RUN, storage_path="x/plan.md", content=BLOB)
+    wanted = StorePosthogArtifacts(**RUN, artifacts=(artifact(), artifact()))
+    spec = scene("in_progress").given(upload).when(wanted)
+    assert types(spec) == ["posthog.artifact_stored"]
+    spec = scene("in_progress").given(upload, wanted)
+    spec.when(wanted).then_nothing()
+    spec.when(upload).then_nothing()
+    other = replace(upload, content=Blob("c" * 64, 2))
+    spec.when(other).then_refused(ValidationError, "with other content")
+    renamed = StorePosthogArtifacts(**RUN, artifacts=(artifact(id="a2"),))
+    spec.when(renamed).then_refused(ValidationError, "nothing was uploaded")
 
 
 def test_nothing_is_said_of_a_run_whose_task_was_deleted() -> None:
