@@ -3,7 +3,6 @@
 Texts name the member, what was expected and what was found; deciding checks the values.
 """
 
-import json
 import re
 from collections.abc import Callable, Mapping
 from types import NoneType, UnionType
@@ -16,6 +15,7 @@ import msgspec
 from msgspec import Struct
 from msgspec.structs import fields as fields_of
 
+from api.undecodable import explained
 from domain import fields
 from domain.errors import ValidationError
 from domain.values import NO_JSON, Json
@@ -90,30 +90,10 @@ class BodyReader(Generic[B]):
             return self.read(sent[: int(trailing[1]) - 1])
         if sent.strip() == b"null":
             return self._absent
-        raise self._refusal(_explain(error, sent)) from None
+        raise self._refusal(explained(error, sent)) from None
 
     def _refusal(self, message: str) -> ValidationError:
         return ValidationError(f"httpapi: decode {self._what} request: {message}")
-
-
-def _explain(error: Exception, sent: bytes) -> str:
-    if isinstance(error, RecursionError):
-        return "JSON is nested too deeply"
-    try:
-        sent.decode()
-    except UnicodeDecodeError as invalid:
-        return f"JSON is not valid UTF-8 (byte {invalid.start})"
-    if str(error) == "Input data was truncated" and _is_complete(sent):
-        return "JSON is malformed: lone surrogate in a string"
-    return str(error).replace(" | null`", "`")
-
-
-def _is_complete(sent: bytes) -> bool:
-    try:
-        json.loads(sent)
-    except (ValueError, RecursionError):
-        return False
-    return True
 
 
 def one_of(kinds: Any) -> Any:

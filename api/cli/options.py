@@ -10,6 +10,7 @@ import msgspec
 from api.cli.remote import Remote
 from api.client.documents import JsonObject, JsonValue
 from api.client.http import DEFAULT_SERVER, Connection
+from api.undecodable import explained
 
 PREFIX = "TASKLEDGER"
 
@@ -41,7 +42,7 @@ class Json(click.ParamType[JsonValue]):
         try:
             return msgspec.json.decode(value)
         except msgspec.DecodeError as error:
-            self.fail(f"{value!r} is not JSON: {error}", param, ctx)
+            self.fail(f"{value!r} is not JSON: {explained(error, value.encode())}", param, ctx)
 
 
 class Identified(click.ParamType[JsonObject]):

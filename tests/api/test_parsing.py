@@ -30,6 +30,8 @@ DECODE = "task: validation failed: httpapi: decode create task request: "
         (b'{"owner": {"kind": 1}}', "Expected `str`, got `int` - at `$.owner.kind`"),
         (b'{"title": "\xff"}', "JSON is not valid UTF-8 (byte 11)"),
         (b'{"title": "\\ud800"}', "lone surrogate in a string"),
+        (b'{"title": "\\ud800", "unknown": "a longer text"}', "lone surrogate in a string"),
+        (b'{"metadata": {"\\udc00\\ud800": 1}}', "lone surrogate in a string"),
         (b'{"title": "a\x00"}', "JSON is malformed"),
         (b"\xef\xbb\xbf{}", "JSON is malformed"),
         (b'{"unknown": ' + b"[" * 100_000 + b"]" * 100_000 + b"}", "nested too deeply"),

@@ -26,6 +26,7 @@ from msgspec import Struct
 from msgspec.structs import fields
 
 from api.facades.ona.messages import Message, Request
+from api.undecodable import explained
 from domain.errors import ValidationError
 
 R = TypeVar("R", bound=Request)
@@ -143,13 +144,21 @@ def read(kind: type[R], sent: bytes, *, binary: bool) -> R:
         if binary:
             message.ParseFromString(sent)
         else:
-            decoded = msgspec.json.decode(sent, type=dict[str, Any]) if sent.strip() else {}
-            ParseDict(_without_unknown(decoded, message.DESCRIPTOR), message)
+            ParseDict(_without_unknown(_decoded(sent), message.DESCRIPTOR), message)
         return msgspec.convert(MessageToDict(message), kind)
     except RecursionError:
         raise ValidationError("the message is nested too deeply") from None
     except (DecodeError, JsonError, msgspec.MsgspecError, ValueError, TypeError) as error:
         raise ValidationError(f"the message cannot be read: {error}") from None
+
+
+def _decoded(sent: bytes) -> dict[str, Any]:
+    if not sent.strip():
+        return {}
+    try:
+        return msgspec.json.decode(sent, type=dict[str, Any])
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise ValueError(explained(error, sent)) from None
 
 
 def _without_unknown(value: Any, descriptor: Descriptor) -> Any:

@@ -14,6 +14,7 @@ from msgspec import Raw, inspect
 from api.call import Call
 from api.facades.posthog.bodies import PosthogBody
 from api.facades.posthog.errors import PosthogError, RefusalError, invalid
+from api.undecodable import explained
 
 _JSON: Final = "application/json"
 _members: Final = msgspec.json.Decoder(dict[str, Raw]).decode
@@ -43,7 +44,7 @@ async def read_object(call: Call) -> Raw:
         decoded = _decode(sent)
         body = Raw(msgspec.json.format(sent, indent=-1))
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        detail = f"JSON parse error - {error}"
+        detail = f"JSON parse error - {explained(error, sent)}"
         raise RefusalError(400, PosthogError("invalid_request", "parse_error", detail)) from None
     if not isinstance(decoded, dict):
         raise invalid("invalid_input", _expected("dictionary", decoded), None)
