@@ -127,7 +127,8 @@ class Application(Starlette):
             path = path[:-1]
             if (found := self._router.find(method, path)) is not None:
                 return found
-        if path.endswith("/") and self._router.find(method, path[:-1]) is not None:
+        moved = dialect is None and path.endswith("/")
+        if moved and self._router.find(method, path[:-1]) is not None:
             location = path[:-1].encode("latin-1")
             if scope["query_string"]:
                 location += b"?" + scope["query_string"]

@@ -85,6 +85,11 @@ def test_what_is_no_json_message_is_refused(client: Client, sent: bytes) -> None
     assert code(raw(client, "GetTask", sent), 400) == "invalid_argument"
 
 
+def test_half_of_a_pair_is_told_as_such(client: Client) -> None:
+    answer = raw(client, "GetTask", b'{"id": "\\ud800"}')
+    assert "lone surrogate in a string" in answer.json()["message"]
+
+
 def test_a_time_out_of_range_is_refused_in_both_codecs(client: Client) -> None:
     body = {"environmentId": NOBODY, "metadata": {"createdAt": "12026-01-01T00:00:00Z"}}
     assert code(raw(client, "CreateTask", json.dumps(body).encode()), 400) == "invalid_argument"
@@ -144,6 +149,13 @@ def test_unknown_methods_and_verbs_are_told_in_the_same_way(client: Client) -> N
     assert answer.headers["allow"] == "POST"
     answer = client.send("DELETE", f"{PATH}ListTasks")
     assert (answer.status_code, answer.headers["allow"]) == (405, "GET, POST")
+
+
+@pytest.mark.parametrize("method", ["GET", "POST"])
+def test_a_slash_too_many_makes_another_method(client: Client, method: str) -> None:
+    headers = {"content-type": JSON}
+    answer = client.http.request(method, f"{PATH}ListTasks/", content=b"{}", headers=headers)
+    assert code(answer, 404) == "unimplemented"
 
 
 def test_a_message_may_have_what_a_later_version_knows(client: Client) -> None:

@@ -108,6 +108,14 @@ def test_unknown_paths_are_told_in_the_same_form(cli: TempestCli, path: str) -> 
     assert told(cli.post(path, {}), 404) == "Not Found"
 
 
+@pytest.mark.parametrize("method", ["GET", "POST"])
+@pytest.mark.parametrize("path", [NEXT, REPORT, CONNECT, HEALTH])
+def test_a_slash_too_many_makes_another_path(server: LiveServer, method: str, path: str) -> None:
+    answer = server.client.http.request(method, f"/api/v1/{path}/", json=APP)
+    assert told(answer, 404) == "Not Found"
+    assert answer.json()["status"] == "error"
+
+
 def test_only_post_is_answered(server: LiveServer) -> None:
     answer = server.client.get(f"/api/v1/{NEXT}")
     assert (answer.status_code, answer.headers["allow"]) == (405, "POST")
