@@ -170,7 +170,7 @@ def arguments_of(task: JsonObject, command: str) -> Sequence[str]:
     Raises CannotRunError when the task names no command, neither a text nor a list of texts.
     """
     own = command or at(task, "metadata", "command")
-    if isinstance(own, str) and own.strip():
+    if isinstance(own, str):
         return shell(own)
     if isinstance(own, list) and own and all(isinstance(word, str) for word in own):
         return own

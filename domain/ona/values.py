@@ -91,7 +91,9 @@ class ExecutionMetadata(Struct, frozen=True, kw_only=True, omit_defaults=True):
 def step_metadata(spec: TaskSpec, place: Place) -> Json:
     """Return the metadata of a step that runs what `spec` says."""
     said = {name: getattr(spec, name) for name in TaskSpec.__struct_fields__}
-    return Json(_ENCODE(StepMetadata(**said, ona=place)))
+    whole = msgspec.to_builtins(StepMetadata(**said, ona=place))
+    # An empty command is one, which a worker would not see if it were left out.
+    return Json(_ENCODE({"command": spec.command, **whole}))
 
 
 def execution_metadata(started: Started) -> Json:

@@ -103,6 +103,13 @@ def test_the_command_of_the_task_runs_only_when_that_is_allowed(
     assert server.run(run_id)["result"] == 42
 
 
+def test_an_empty_command_does_nothing_well(server: Server) -> None:
+    _, run_id = server.queue("Nothing", "--metadata", '{"command": ""}')
+    worked(server, "--once", "--exec-from-metadata")
+
+    assert server.run(run_id)["status"] == "completed"
+
+
 @pytest.mark.parametrize("metadata", ["{}", '{"command": 7}', '{"command": ["a", 1]}'])
 def test_a_task_without_a_command_fails(server: Server, metadata: str) -> None:
     _, run_id = server.queue("No command", "--metadata", metadata)

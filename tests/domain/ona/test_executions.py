@@ -114,6 +114,11 @@ def test_a_step_carries_what_its_worker_needs() -> None:
     assert metadata(spec, ROOT) == {
         "ona": {"task_id": ona_id(2), "reference": "b", "started_by": "manual"}
     }
+    # Without a command there is an empty one, which does nothing.
+    assert metadata(spec, "task-2") == {
+        "command": "",
+        "ona": {"task_id": ona_id(1), "group": 0},
+    }
     assert metadata(spec, "task-3") == {
         "command": "make",
         "ona": {"task_id": ona_id(2), "group": 1, "depends_on": ["task-2"]},
@@ -159,7 +164,7 @@ def test_a_plan_of_more_steps_than_children_are_allowed_is_refused() -> None:
 def test_a_plan_is_a_copy() -> None:
     spec = chain()
     spec.given(UpdateOnaTask(ona_task_id=ona_id(1), command="other"))
-    assert "command" not in metadata(spec, "task-2")
+    assert metadata(spec, "task-2")["command"] == ""
 
 
 def test_the_root_runs_from_the_first_start_to_the_last_end() -> None:
