@@ -10,10 +10,12 @@ import msgspec
 from msgspec.structs import replace
 
 from domain.events import TaskCreated
+from domain.ona.events import FACTS
 from domain.ona.progress import execution_phase, output_of, step_phase
 from domain.ona.state import OnaTask
 from domain.ona.values import ExecutionMetadata, StepMetadata, TaskSpec
 from domain.recorded import Recorded
+from domain.task.evolve import TASK_FACTS
 from domain.task.state import TaskState, latest_run
 from domain.uuids import uuid_of
 from domain.world import Change
@@ -45,6 +47,7 @@ class OnaProjector:
     name = "ona"
     version = 1
     separable = True
+    facts = TASK_FACTS.union(FACTS)
     tables = TABLES
 
     def apply(self, change: Change, rows: Rows) -> None:

@@ -7,9 +7,13 @@ from eventsourcing.persistence import JSONTranscoder
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from domain.events import FACT_BY_TYPE
 from projections.catalog import PROJECTORS
+from projections.ona.projector import OnaProjector
+from projections.posthog.projector import PosthogProjector
 from projections.registry import RegistryProjector
 from projections.rows import Projector
+from projections.tempest import TempestProjector
 from projections.timeline import TimelineProjector
 from replay.batch import passed_over
 from replay.codec import LedgerMapper
@@ -95,6 +99,14 @@ def test_events_that_a_projector_passes_over_change_no_rows(
 
 def test_a_projector_that_says_nothing_passes_nothing_over() -> None:
     assert passed_over(TimelineProjector()) == frozenset()
+
+
+def test_a_read_model_of_one_api_passes_over_what_the_others_say() -> None:
+    for projector in (OnaProjector(), PosthogProjector(), TempestProjector()):
+        assert "session.registered" in passed_over(projector)
+        others = {"ona", "posthog", "tempest"} - {projector.name}
+        told = {kind for kind in FACT_BY_TYPE if kind.partition(".")[0] in others}
+        assert told <= passed_over(projector)
 
 
 def test_events_of_unknown_types_are_never_passed_over() -> None:
