@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from api.access import Access
 from api.bridges.bridges import Bridges
+from api.facades.tempest.forgetting import Forgetting
 from api.guard import Guard
 from api.moments import Moments
 from api.projections import Projections
@@ -148,6 +149,7 @@ class Services:
         self.blobs, self.vault = self._beside()
         self.signer = Signer(self.vault, clock)
         self.bridges = Bridges(self)
+        self.forgetting = Forgetting(self)
         self.committer = self._committer()
         if not self.committer.feeding:
             self.hub.head = self.committer.feed_position
@@ -216,6 +218,7 @@ class Services:
         await self.blobs.sweep()
         self.keep(asyncio.create_task(self._every(self.settings.sweep_seconds, self._sweep)))
         self.keep(asyncio.create_task(self._every(self.settings.sweep_seconds, self._escalate)))
+        self.keep(asyncio.create_task(self._every(self.settings.sweep_seconds, self._forget)))
         self.keep(asyncio.create_task(self._every(self.settings.poll_seconds, self._poll)))
         self.keep(asyncio.create_task(self.ledger.access.watch(self._heard)))
         self.keep(asyncio.create_task(self.bridges.deliveries.run()))
@@ -282,6 +285,11 @@ class Services:
             limit=settings.sweep_limit,
         )
         await self.committer.submit(command, self.context(SCHEDULER_ACTOR, SCHEDULER_ORIGIN))
+
+    async def _forget(self) -> None:
+        """Let secrets go that were for an operation which is over."""
+        if self.ledger.access.leads():
+            await self.forgetting.look()
 
     async def _poll(self) -> None:
         """Notice what other processes committed."""

@@ -21,6 +21,7 @@ _KEY_BYTES: Final = 32
 _COUNT: Final = "SELECT count(*) FROM bridge_secrets"
 _FIND: Final = "SELECT sealed FROM bridge_secrets WHERE secret_id = ?"
 _INSERT: Final = "INSERT INTO bridge_secrets VALUES (?, ?)"
+_IDS: Final = "SELECT secret_id FROM bridge_secrets WHERE secret_id LIKE ?"
 _FORGET: Final = "DELETE FROM bridge_secrets WHERE secret_id = ?"
 
 
@@ -107,10 +108,15 @@ class Vault:
             session.execute(f"{_INSERT} ON CONFLICT DO NOTHING", (secret_id, sealed))
         return self.secret(secret_id) or secret
 
-    def forget(self, secret_id: str) -> None:
-        """Remove a secret, if it is here; raises StoreUnavailableError."""
+    def forget(self, *secret_ids: str) -> None:
+        """Remove secrets, those that are here; raises StoreUnavailableError."""
         with self._ledger.access.apart() as session:
-            session.execute(_FORGET, (secret_id,))
+            for secret_id in secret_ids:
+                session.execute(_FORGET, (secret_id,))
+
+    def kept(self, prefix: str) -> list[str]:
+        """Return the ids of all secrets that begin so; raises StoreUnavailableError."""
+        return [row[0] for row in self._ledger.reader.select(_IDS, (f"{prefix}%",))]
 
     def secret(self, secret_id: str) -> str | None:
         """Return a secret; None when it is not in this store, or sealed with another key.

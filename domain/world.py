@@ -238,9 +238,12 @@ class Plan:
             return self._states[stream]
         return self.world.state(stream)
 
-    def new_task_id(self) -> str:
-        """Return a fresh id; nothing has to be looked up to know that it has no events."""
-        task_id = self.context.new_id("task")
+    def new_task_id(self, fresh: str = "") -> str:
+        """Return a fresh id, or the one that came with the command.
+
+        Nothing has to be looked up to know that it has no events.
+        """
+        task_id = fresh or self.context.new_id("task")
         self._states[task_stream(task_id)] = None
         return task_id
 

@@ -28,9 +28,10 @@ class QueueOperation(AppCommand, frozen=True, kw_only=True):
     """Ask something of an app version. `workspace` is an id, a name or a path.
 
     A long request is kept as `request_blob` before; so are the values of the environment under the
-    `secret_id`.
+    `secret_id`. A fresh `task_id` that they were named by becomes that of the operation.
     """
 
+    task_id: str = ""
     request: Request
     request_blob: Blob | None = None
     environment: tuple[Variable, ...] = ()

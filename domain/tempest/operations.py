@@ -63,6 +63,7 @@ class Queued(Struct, frozen=True, kw_only=True):
     request: Request
     requested_by: Actor
     priority: Priority
+    task_id: str = ""
     request_blob: Blob | None = None
     environment: tuple[Variable, ...] = ()
     secret_id: str = ""
@@ -88,6 +89,7 @@ def queue_operation(command: QueueOperation, plan: Plan) -> Reply:
         request=command.request,
         requested_by=plan.context.actor,
         priority=fields.choice(command.priority, "priority", Priority, DEFAULT_PRIORITY),
+        task_id=command.task_id,
         request_blob=command.request_blob,
         environment=command.environment,
         secret_id=command.secret_id,
@@ -112,7 +114,7 @@ def _workspace(given: str, app: AppState | None, plan: Plan) -> str:
 
 def _hash(queued: Queued) -> str:
     """Return what tells the same request from any other; the values of variables have no part."""
-    same = msgspec.structs.replace(queued, secret_id="")
+    same = msgspec.structs.replace(queued, task_id="", secret_id="")
     return hashlib.sha256(_ENCODE(same)).hexdigest()[:32]
 
 
@@ -131,7 +133,7 @@ def _earlier(plan: Plan, key: str, request_hash: str) -> Reply | None:
 
 def queue(plan: Plan, queued: Queued, key: str = "", request_hash: str = "") -> Reply:
     """Note the task of an operation, what it asks, and its run."""
-    task_id = plan.new_task_id()
+    task_id = plan.new_task_id(queued.task_id)
     request, resource = queued.request, queued.request.resource
     subject = _Subject(
         app_id=queued.app_id,

@@ -55,20 +55,20 @@ def task_of(reader: Reader, task_id: str) -> Task | None:
 def task_rows(reader: Reader, task_ids: Iterable[str]) -> dict[str, TaskRow]:
     """Return the tasks that exist, by id."""
     statement = "SELECT task_id, doc, open_run_id FROM tasks WHERE task_id IN ({})"
-    return {row[0]: task_row(row[1], row[2]) for row in _in_batches(reader, statement, task_ids)}
+    return {row[0]: task_row(row[1], row[2]) for row in in_batches(reader, statement, task_ids)}
 
 
 def runs_by_id(reader: Reader, run_ids: Iterable[str]) -> dict[str, Run]:
     """Return the runs that exist, by id."""
     statement = "SELECT run_id, doc FROM runs WHERE run_id IN ({})"
-    return {row[0]: _RUN(row[1]) for row in _in_batches(reader, statement, run_ids)}
+    return {row[0]: _RUN(row[1]) for row in in_batches(reader, statement, run_ids)}
 
 
 def runs_of_tasks(reader: Reader, task_ids: Iterable[str]) -> dict[str, list[Run]]:
     """Return all runs of each task that has any, by task id."""
     found: dict[str, list[Run]] = {}
     statement = "SELECT task_id, doc FROM runs WHERE task_id IN ({})"
-    for task_id, document in _in_batches(reader, statement, task_ids):
+    for task_id, document in in_batches(reader, statement, task_ids):
         found.setdefault(task_id, []).append(_RUN(document))
     return found
 
@@ -78,7 +78,7 @@ def paused_by(reader: Reader, tasks: Iterable[Task]) -> dict[str, str]:
     tasks = list(tasks)
     ancestors = {ancestor for task in tasks for ancestor in task.ancestors}
     statement = "SELECT task_id FROM tasks WHERE paused = 1 AND task_id IN ({})"
-    paused = {row[0] for row in _in_batches(reader, statement, ancestors)}
+    paused = {row[0] for row in in_batches(reader, statement, ancestors)}
     return {task.id: _nearest(task, paused) for task in tasks}
 
 
@@ -144,11 +144,11 @@ def leases_held(reader: Reader, session_ids: Iterable[str], now: int) -> Counter
     statement = (
         "SELECT session_id, lease_until FROM session_runs WHERE leased = 1 AND session_id IN ({})"
     )
-    found = _in_batches(reader, statement, session_ids)
+    found = in_batches(reader, statement, session_ids)
     return Counter(session_id for session_id, lease_until in found if lease_until > now)
 
 
-def _in_batches(reader: Reader, statement: str, ids: Iterable[str]) -> Iterator[Row]:
+def in_batches(reader: Reader, statement: str, ids: Iterable[str]) -> Iterator[Row]:
     """Yield the rows of a statement with one IN list.
 
     Lists are filled up to a few sizes by repeating an id, so that few statements are prepared.

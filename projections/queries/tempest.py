@@ -1,12 +1,14 @@
 """App versions, and what is asked of them."""
 
+from collections.abc import Iterable
 from typing import Any, Final
 
 import msgspec
 from msgspec import Struct
 
+from domain.task.state import Run
 from domain.tempest.state import AppState, OperationState
-from projections.queries.batches import runs_by_id
+from projections.queries.batches import in_batches, runs_by_id
 from projections.rows import Reader
 from projections.wire.tempest import TempestApp, TempestOperation, app_view, operation_view
 
@@ -68,6 +70,13 @@ def operation_of(reader: Reader, task_id: str) -> TempestOperation | None:
         return None
     doc, run_id, rank = found[0]
     return operation_view(_OPERATION(doc), runs_by_id(reader, (run_id,))[run_id], rank)
+
+
+def latest_runs(reader: Reader, task_ids: Iterable[str]) -> dict[str, Run]:
+    """Return the latest run of each of these tasks that is an operation, by task id."""
+    statement = "SELECT run_id FROM tempest_operations WHERE task_id IN ({})"
+    runs = runs_by_id(reader, (row[0] for row in in_batches(reader, statement, task_ids)))
+    return {run.task_id: run for run in runs.values()}
 
 
 def request_of_task(reader: Reader, task_id: str) -> OperationState | None:

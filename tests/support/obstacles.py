@@ -4,6 +4,7 @@ import sqlite3
 import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from pathlib import Path
 
 from api.services import Services
 from replay.ledger import Ledger
@@ -42,6 +43,23 @@ def slow_commits(services: Services, seconds: float) -> None:
         "CREATE CONSTRAINT TRIGGER slow AFTER UPDATE ON ledger_writes"
         " DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION slow()"
     )
+
+
+def lose_blobs(services: Services) -> None:
+    """Lose every blob, as a copy does that was made of the database alone."""
+    if services.settings.sqlite_path:
+        for file in Path(f"{services.settings.sqlite_path}.blobs").rglob("*"):
+            if file.is_file():
+                file.unlink()
+    else:
+        with services.ledger.access.apart() as session:
+            session.execute("DELETE FROM blobs")
+
+
+def lose_the_key(services: Services) -> None:
+    """Let there be no key to seal secrets with, as on PostgreSQL without one."""
+    services.vault._may_make = False
+    services.vault._fernet = None
 
 
 def drop_table(services: Services, name: str) -> None:

@@ -124,15 +124,17 @@ async def queue_operation(call: Call) -> Answer:
     request = _request(body)
     values = _values(body.environment_variables or ())
     services = call.services
+    task_id = services.new_id("task")
     command = QueueOperation(
         app_id=app_id,
         version=version,
+        task_id=task_id,
         request=request,
         request_blob=await keep_long(services, _ENCODE(request), METADATA_BYTES),
         environment=tuple(
             Variable(name=each.name, type=each.type) for each in body.environment_variables or ()
         ),
-        secret_id=await keep_values(services, values),
+        secret_id=await keep_values(services, task_id, values),
         workspace=body.workspace or "",
         priority=body.priority or "",
         idempotency_key=body.idempotency_key or "",

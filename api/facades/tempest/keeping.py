@@ -31,16 +31,16 @@ async def kept(services: "Services", blob: Blob) -> bytes:
     return b"".join([piece async for piece in services.blobs.read(blob)])
 
 
-async def keep_values(services: "Services", values: Mapping[str, str]) -> str:
+async def keep_values(services: "Services", task_id: str, values: Mapping[str, str]) -> str:
     """Keep the values of variables, by name; return the id to find them by, empty for none.
 
-    Raises ValidationError when there is no key to seal them with, and StoreUnavailableError.
+    That is the id of the task they are for, by which they are forgotten. Raises ValidationError
+    when there is no key to seal them with, and StoreUnavailableError.
     """
     if not values:
         return ""
-    secret_id = services.new_id("sec")
-    await asyncio.to_thread(services.vault.keep, secret_id, _ENCODE(values).decode())
-    return secret_id
+    await asyncio.to_thread(services.vault.keep, task_id, _ENCODE(values).decode())
+    return task_id
 
 
 async def values_of(services: "Services", secret_id: str) -> dict[str, str] | None:

@@ -15,7 +15,7 @@ from api.facades.tempest.blanking import blanked, blanked_response
 from api.facades.tempest.callers import as_app, check_app
 from api.facades.tempest.errors import DIALECT, TempestErrorResponse
 from api.facades.tempest.handing import IncompleteError, handed_out
-from api.facades.tempest.keeping import forget_values, keep_long, values_of
+from api.facades.tempest.keeping import keep_long, values_of
 from api.facades.tempest.reading import MAX_BYTES, definition_of, health_of, response_of
 from api.operations import Operation
 from api.parsing import Body
@@ -31,7 +31,6 @@ from domain.tempest.commands import (
     SetAsideOperation,
     TakeOperation,
 )
-from domain.tempest.state import OperationState
 from domain.values import ID_BYTES, PAYLOAD_BYTES
 from projections.queries.tempest import operation_of_run
 from replay.batch import AbandonedError
@@ -112,14 +111,7 @@ async def report(call: Call) -> Answer:
     )
     context = as_app(call, asked.app_id, asked.app_version)
     outcome = await call.services.committer.submit(command, context)
-    await _forget(call, asked, body.status or "")
     return call.reply(_DONE, replayed=outcome.reply.replayed)
-
-
-async def _forget(call: Call, asked: OperationState, status: str) -> None:
-    """Let the values of variables go that nobody can need again: what went badly may be retried."""
-    if status == "ok":
-        await forget_values(call.services, asked.secret_id)
 
 
 async def connect(call: Call) -> Answer:

@@ -1,15 +1,26 @@
 """What no event holds: the values of variables, long requests and long responses."""
 
+import asyncio
 import logging
+import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from replay.export import export_lines
-from tests.api.live import Client, LiveServer, error_of, serving
-from tests.api.tempest.asking import ask, named, operation, path_of
+from tests.api.live import Client, Clock, LiveServer, error_of, serving
+from tests.api.tempest.asking import (
+    SECONDS,
+    JsonObject,
+    ask,
+    named,
+    operation,
+    path_of,
+    until_taken_back,
+)
 from tests.api.tempest.client import BUCKET, Store, TempestCli, changed, listed, resource
+from tests.support.obstacles import lose_blobs, lose_the_key
 
 SECRET = "s3cret-value-nobody-may-read"
 VARIABLES = [
@@ -72,17 +83,87 @@ def test_values_that_an_app_repeats_in_its_report_are_blanked(
     assert text[-9:].encode() not in exported(server)
 
 
-def secrets_of(server: LiveServer) -> int:
-    return int(server.services.ledger.reader.select("SELECT count(*) FROM bridge_secrets")[0][0])
+def secrets_of(server: LiveServer) -> set[str]:
+    return set(server.services.vault.kept(""))
 
 
-def test_values_go_when_all_went_well(server: LiveServer, client: Client, cli: TempestCli) -> None:
+def until_forgotten(server: LiveServer, secret_id: str) -> None:
+    give_up = time.monotonic() + SECONDS
+    while secret_id in secrets_of(server):
+        assert time.monotonic() < give_up, "the values are still there"
+        time.sleep(0.02)
+
+
+def complete(client: Client, cli: TempestCli, asked: JsonObject) -> None:
+    assert cli.serve(Store()) == [asked["run_id"]]
+
+
+def cancel_the_task(client: Client, _: TempestCli, asked: JsonObject) -> None:
+    client.ok("POST", f"/api/tasks/{asked['task_id']}/cancel", {})
+
+
+def cancel_the_run(client: Client, cli: TempestCli, asked: JsonObject) -> None:
+    assert cli.next() is not None
+    client.ok("POST", f"/api/task-runs/{asked['run_id']}/cancel", {})
+
+
+@pytest.mark.parametrize("end", [complete, cancel_the_task, cancel_the_run])
+def test_values_go_when_nobody_can_need_them(
+    server: LiveServer, client: Client, cli: TempestCli, end: Any
+) -> None:
     cli.connect(BUCKET)
-    before = secrets_of(server)
-    ask(client, cli, environment_variables=VARIABLES)
-    assert secrets_of(server) == before + 1
-    cli.serve(Store())
-    assert secrets_of(server) == before
+    asked, other = (ask(client, cli, environment_variables=VARIABLES) for _ in range(2))
+    client.ok("POST", f"/api/tasks/{other['task_id']}/pause", {"reason": "later"})
+    end(client, cli, asked)
+    until_forgotten(server, asked["task_id"])
+    assert other["task_id"] in secrets_of(server)
+    client.ok("POST", f"/api/tasks/{other['task_id']}/resume", {})
+    assert cli.serve(Store())
+
+
+def fail(client: Client, cli: TempestCli, asked: JsonObject, clock: Clock) -> None:
+    found = cli.next()
+    assert found is not None
+    cli.report_error(found["task_id"], "no room")
+
+
+def expire(client: Client, cli: TempestCli, asked: JsonObject, clock: Clock) -> None:
+    for _ in range(3):
+        assert cli.next() is not None
+        clock.advance(601)
+        until_taken_back(client, asked["task_id"])
+
+
+@pytest.mark.parametrize("end", [fail, expire])
+def test_values_of_what_failed_go_a_day_later(
+    server: LiveServer, client: Client, cli: TempestCli, clock: Clock, end: Any
+) -> None:
+    cli.connect(BUCKET)
+    asked = ask(client, cli, environment_variables=VARIABLES)
+    end(client, cli, asked, clock)
+    assert operation(client, asked["task_id"])["status"] == "failed"
+    asyncio.run(server.services.forgetting.look())
+    assert asked["task_id"] in secrets_of(server)
+    clock.advance(86_400)
+    until_forgotten(server, asked["task_id"])
+
+
+def test_values_without_an_operation_go_an_hour_later(
+    server: LiveServer, client: Client, cli: TempestCli, clock: Clock
+) -> None:
+    cli.connect(BUCKET)
+    asked = ask(client, cli, environment_variables=VARIABLES)
+    found = cli.next()
+    assert found is not None
+    cli.report_error(found["task_id"], "no room")
+    client.ok("DELETE", f"/api/tasks/{asked['task_id']}", status=204)
+    # As by a server that was killed before it had queued the operation.
+    server.services.vault.keep("task-never-queued", "{}")
+    asyncio.run(server.services.forgetting.look())
+    assert {asked["task_id"], "task-never-queued"} <= secrets_of(server)
+    clock.advance(3_600)
+    until_forgotten(server, asked["task_id"])
+    until_forgotten(server, "task-never-queued")
 
 
 def test_values_stay_for_another_attempt(client: Client, cli: TempestCli) -> None:
@@ -106,12 +187,12 @@ def test_what_is_refused_or_known_leaves_no_values(
     before = secrets_of(server)
     body = {"operation": "read", "resource": {"type": "bucket"}}
     error_of(client.post(path_of(cli), {**body, "environment_variables": VARIABLES}), 422)
-    assert secrets_of(server) == before
+    assert secrets_of(server) <= before
     key = f"key-{cli.app['app_id']}"
     first = ask(client, cli, environment_variables=VARIABLES, idempotency_key=key)
     again = ask(client, cli, environment_variables=VARIABLES, idempotency_key=key)
     assert first["run_id"] == again["run_id"]
-    assert secrets_of(server) == before + 1
+    assert secrets_of(server) - before == {first["task_id"]}
 
 
 def forget_all(server: LiveServer) -> None:
@@ -137,11 +218,7 @@ def test_an_operation_without_its_values_waits_for_somebody(
 
 
 def test_without_a_key_no_values_are_taken(tmp_path: Path) -> None:
-    def without_key(services: Any) -> None:
-        services.vault._may_make = False
-        services.vault._fernet = None
-
-    with serving(tmp_path, prepare=without_key) as server:
+    with serving(tmp_path, prepare=lose_the_key) as server:
         cli = TempestCli(f"{server.url}/api/v1", "")
         cli.connect(BUCKET)
         body = {"operation": "create", "resource": {"type": "bucket"}}
@@ -197,20 +274,8 @@ def test_what_is_not_there_any_more_is_told(
     assert found is not None
     cli.report(found["task_id"], changed(resource("b-1", properties=found["task"]["input"])))
     lame = ask(client, cli, "update", resource=named("b-1"), input=found["task"]["input"])
-    lose_blobs(server)
+    lose_blobs(server.services)
     done = operation(client, asked["task_id"])
     assert (done["status"], "request" in done, "response" in done) == ("completed", False, False)
     assert cli.next() is None
     assert operation(client, lame["task_id"])["error"] == "the request is not in this store"
-
-
-def lose_blobs(server: LiveServer) -> None:
-    """Lose every blob, as a copy does that was made of the database alone."""
-    services = server.services
-    if services.settings.sqlite_path:
-        for file in Path(f"{services.settings.sqlite_path}.blobs").rglob("*"):
-            if file.is_file():
-                file.unlink()
-    else:
-        with services.ledger.access.apart() as session:
-            session.execute("DELETE FROM blobs")
