@@ -12,6 +12,7 @@ from domain.commands import RegisterWorkspace
 from domain.values import LOCAL_USER, Origin
 from tests.api.live import Client, LiveServer, serving
 from tests.api.posthog.project import Project
+from tests.support.obstacles import lose_the_key
 
 KEYS: dict[str, str] = {}
 
@@ -134,6 +135,18 @@ def test_what_is_no_request_is_told_in_the_same_form(project: Project, bad: Any)
     assert project.refused(status, method, path, **options) == (*error, None)
 
 
+def test_half_of_a_pair_is_told_as_such(project: Project) -> None:
+    for text in (b"\\ud800", b"\\udc00\\ud800", b"\\ud800 and more behind it"):
+        answer = project.send("POST", "", content=b'{"title": "%b"}' % text)
+        detail = answer.json()["detail"]
+        assert detail == "JSON parse error - JSON is malformed: lone surrogate in a string"
+
+
+@pytest.mark.parametrize("path", ["//", "/x//"])
+def test_no_path_leads_to_another_one(project: Project, path: str) -> None:
+    assert project.refused(404, "GET", path)[1] == "not_found"
+
+
 def test_other_words_below_the_prefix_are_refused_alike(client: Client) -> None:
     response = client.get("/api/projects/1/feature_flags/")
     assert (response.status_code, response.json()["code"]) == (404, "not_found")
@@ -157,16 +170,40 @@ def test_addresses_are_those_that_the_client_used(project: Project) -> None:
 
 
 def test_without_a_key_for_signing_there_are_no_addresses(tmp_path: Path) -> None:
-    with serving(tmp_path, secret_key_file="", prepare=_prepare_one) as server:
+    with serving(tmp_path, prepare=_without_key) as server:
         known = Project(server.client, "1")
-        run = known.run(known.task())
-        usable = run["log_url"] is not None
-        body = {"artifacts": [{"name": "x", "type": "plan", "size": 1}]}
-        response = known.send("POST", f"{known.of(run)}/artifacts/prepare_upload", body)
+        task = known.task()
+        run = known.run(task)
+        of_run = known.of(run)
+        body = {"artifacts": [{"name": "x", "type": "plan", "content": "x"}]}
+        (artifact,) = known.ok("POST", f"{of_run}/artifacts", body)["artifacts"]
+        seen = [
+            run,
+            known.ok("GET", of_run),
+            known.ok("GET", f"/{task['id']}")["latest_run"],
+            *known.ok("GET", f"/{task['id']}/runs")["results"],
+        ]
+        wish = {"artifacts": [{"name": "x", "type": "plan", "size": 1}]}
+        path = {"storage_path": artifact["storage_path"]}
+        refused = [
+            known.send("POST", f"{of_run}/artifacts/prepare_upload", wish),
+            known.send("POST", f"{of_run}/artifacts/presign", path),
+        ]
+        # Both can be read with a key all the same.
+        assert known.send("POST", f"{of_run}/artifacts/download", path).content == b"x"
+        assert known.send("GET", f"{of_run}/logs").status_code == 200
+        forged = known.send("GET", f"{of_run}/log?expires=9999999999&signature=00")
 
-    # An embedded store makes a key of its own.
-    assert response.status_code == (200 if usable else 400)
-    assert usable or response.json().keys() == {"error"}
+    assert [each["log_url"] for each in seen] == [None] * 4
+    for answer in refused:
+        assert (answer.status_code, answer.json().keys()) == (400, {"error"})
+        assert "secret_key_file" in answer.json()["error"]
+    assert forged.status_code == 403
+
+
+def _without_key(services: Services) -> None:
+    lose_the_key(services)
+    _prepare_one(services)
 
 
 def _prepare_one(services: Services) -> None:

@@ -24,6 +24,7 @@ from tests.api.posthog.project import Project
 from tests.api.posthog.test_artifacts import given, store
 from tests.api.posthog.test_logs import append, entry, lines_of
 from tests.api.posthog.test_tasks import core_tasks
+from tests.support.obstacles import lose_blobs
 from tests.support.places import key_file_in, place_in
 from tests.support.verify import prove
 
@@ -150,3 +151,28 @@ def test_a_copy_has_the_logs_and_the_artifacts(worked: LiveServer, tmp_path: Pat
         assert (last.originator_version, last.fact.total_count) == (3, 4)  # type: ignore[attr-defined]
         assert len(lines_of(moved.send("GET", f"{moved.of(run)}/logs"))) == 4
     prove(place_in(tmp_path))
+
+
+def test_bytes_that_are_lost_are_told_as_such(tmp_path: Path) -> None:
+    with serving(tmp_path) as server:
+        server.client.ok("PUT", "/api/workspaces/1", {"name": "My project"})
+        project = Project(server.client, "1")
+        run = project.run(project.task())
+        (artifact,) = store(project, run, given())
+        append(project, run, entry(1, text="x" * 70_000))
+        path = {"storage_path": artifact["storage_path"]}
+        link = project.ok("POST", f"{project.of(run)}/artifacts/presign", path)["url"]
+        lose_blobs(server.services)
+
+        downloaded = project.send("POST", f"{project.of(run)}/artifacts/download", path)
+        for answer in (downloaded, httpx2.get(link)):
+            assert (answer.status_code, answer.headers["retry-after"]) == (503, "1")
+            assert answer.json()["type"] == "server_error"
+        # The status of a log is out before its lines are read.
+        for log in (f"{server.url}{project.path}{project.of(run)}/logs", run["log_url"]):
+            with pytest.raises(httpx2.RemoteProtocolError):
+                httpx2.get(log)
+        # Everything else goes on, and the same bytes mend it.
+        assert project.ok("GET", project.of(run))["artifacts"] == [artifact]
+        store(project, run, given())
+        assert project.send("POST", f"{project.of(run)}/artifacts/download", path).is_success
