@@ -1,11 +1,15 @@
 """Access tokens: once there is one, nobody gets in without, and each reaches as far as it says."""
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from api.facades.posthog.errors import DIALECT as POSTHOG
+from api.operations import Operation
+from api.routes import OPERATIONS
 from api.services import Services, build
 from api.settings import Settings
 from api.tokens import IssuedToken, create_token, list_tokens, revoke_token
@@ -18,6 +22,7 @@ class Tokens:
     """The tokens that these tests use."""
 
     reader: IssuedToken
+    depositor: IssuedToken
     writer: IssuedToken
     admin: IssuedToken
     bound: IssuedToken
@@ -26,6 +31,7 @@ class Tokens:
     def make(self, services: Services) -> None:
         """Make all of them."""
         self.reader = create_token(services, name="reader", scopes=("task:read",))
+        self.depositor = create_token(services, name="depositor", scopes=("task:write",))
         self.writer = create_token(services, name="writer", actor="automation:deploy")
         self.admin = create_token(services, name="boss", scopes=("admin",))
         self.session = create_token(services, name="agent", actor="agent_session:s1")
@@ -58,6 +64,24 @@ def test_nobody_gets_in_without_a_token(guarded: LiveServer, tokens: Tokens) -> 
             assert response.headers["www-authenticate"] == "Bearer"
     for path in ("/", "/healthz", "/readyz", "/openapi.json"):
         assert guarded.client.get(path).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "operation",
+    [each for each in OPERATIONS if not each.public],
+    ids=lambda operation: operation.operation_id,
+)
+def test_every_operation_needs_a_token_with_its_scope(
+    guarded: LiveServer, tokens: Tokens, operation: Operation
+) -> None:
+    path = re.sub(r"\{\w+\}", "x", operation.path)
+    other = {"task:read": tokens.depositor, "task:write": tokens.reader, "admin": tokens.writer}
+
+    nobody = guarded.client.send(operation.method, path)
+    assert (nobody.status_code, nobody.headers["www-authenticate"]) == (401, "Bearer")
+    lacking = holding(guarded, other[operation.scope]).send(operation.method, path)
+    implied = operation.scope == "task:read" and operation.dialect is POSTHOG
+    assert (lacking.status_code == 403) is not implied
 
 
 def test_a_token_in_the_address_is_not_looked_at(guarded: LiveServer, tokens: Tokens) -> None:
