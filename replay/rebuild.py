@@ -15,8 +15,8 @@ from msgspec.structs import replace
 from replay import scratch, tables
 from replay.attach import Slices, failure_of, skipped_by
 from replay.batch import decides, separable
-from replay.carrying import carried
 from replay.digest import Difference, differences, digest
+from replay.filling import filled
 from replay.fold import PAGE, Fold, FoldError
 from replay.read_models import (
     Failure,
@@ -269,7 +269,7 @@ class Workshop(Workbench):
 
     def _copy(self, made: Scratch, rebuilding: Rebuilding) -> Rebuilding:
         self.start_phase(0)
-        for copied, target in carried(self, made):
+        for copied, target in filled(self, made):
             self.tell("copy", copied, target)
         self._empty_previous()
         following = replace(rebuilding, phase="follow")

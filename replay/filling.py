@@ -9,7 +9,7 @@ from replay.store import Connection
 from replay.workbench import Workbench
 
 
-def carried(bench: Workbench, made: Scratch) -> Iterator[tuple[int, int]]:
+def filled(bench: Workbench, made: Scratch) -> Iterator[tuple[int, int]]:
     """Copy what is not there yet; yield how many rows there are, and how many there will be."""
     of_it = bench.projector.tables
     target = sum(_count(made.connection, table, "") for table in of_it)
