@@ -187,7 +187,7 @@ async def main():
     blobs = blobs_at(sys.argv[2], ledger.access)
     await put_and_read(blobs, 320)
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    await put_and_read(blobs, 3200)
+    await put_and_read(blobs, 1280)
     print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
     await blobs.close()
     ledger.close()
