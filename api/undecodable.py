@@ -1,8 +1,12 @@
 """What is wrong with JSON that cannot be decoded, in words that people can act on."""
 
 import json
+from typing import Final
 
 import msgspec
+
+_LOOKED_INTO: Final = 1 << 20
+"""A longer text is not decoded once more, which would keep others waiting."""
 
 
 def explained(error: Exception, sent: bytes) -> str:
@@ -13,8 +17,8 @@ def explained(error: Exception, sent: bytes) -> str:
         sent.decode()
     except UnicodeDecodeError as invalid:
         return f"JSON is not valid UTF-8 (byte {invalid.start})"
-    mistyped = isinstance(error, msgspec.ValidationError)
-    if not mistyped and _has_lone_surrogate(sent):
+    malformed = not isinstance(error, msgspec.ValidationError)
+    if malformed and len(sent) <= _LOOKED_INTO and _has_lone_surrogate(sent):
         return "JSON is malformed: lone surrogate in a string"
     return str(error).replace(" | null`", "`")
 

@@ -68,7 +68,8 @@ def python_with(*specs: str) -> Path:
     def make(folder: Path) -> None:
         venv.create(folder, with_pip=False, symlinks=True)
         pip = (sys.executable, "-m", "pip", "--disable-pip-version-check", "--python", folder)
-        _run(*pip, "install", "--quiet", *specs)
+        # Most modules are never imported; those that are get compiled then.
+        _run(*pip, "install", "--quiet", "--no-compile", *specs)
 
     return _folder("python", specs, make) / "bin" / "python"
 
