@@ -11,7 +11,7 @@ from msgspec import Struct
 from domain.values import ReviewOutcome
 
 
-class Fact(Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Fact(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """What happened, without the envelope."""
 
     TYPE: ClassVar[str]

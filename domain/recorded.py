@@ -11,7 +11,7 @@ from domain.uuids import uuid_of
 from domain.values import Actor, Facade, Origin
 
 
-class Recorded(Struct, frozen=True, kw_only=True):
+class Recorded(Struct, frozen=True, kw_only=True, gc=False):
     """One event of the ledger.
 
     `sequence` is the global position, `originator_version` the position in the stream

@@ -79,7 +79,7 @@ MAX_BULK: Final = 50
 MAX_RETRIES: Final = 10
 
 
-class Actor(Struct, frozen=True):
+class Actor(Struct, frozen=True, gc=False):
     """Who did something."""
 
     kind: ActorKind
@@ -91,14 +91,14 @@ class Actor(Struct, frozen=True):
         return f"{self.kind}:{self.ref}"
 
 
-class Origin(Struct, frozen=True):
+class Origin(Struct, frozen=True, gc=False):
     """Through which door it came in."""
 
     kind: OriginKind
     ref: str
 
 
-class Owner(Struct, frozen=True):
+class Owner(Struct, frozen=True, gc=False):
     """Whom a task belongs to."""
 
     kind: OwnerKind

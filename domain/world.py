@@ -194,7 +194,7 @@ class Context(Struct, frozen=True, kw_only=True):
     policy: Policy = Policy()
 
 
-class Change(Struct, frozen=True, kw_only=True):
+class Change(Struct, frozen=True, kw_only=True, gc=False):
     """One event with the state before and after it: what every projector gets.
 
     `task` is the state after an event of a task, None for the events of other streams. `about` is

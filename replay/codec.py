@@ -29,7 +29,7 @@ from replay.upcasters import UPCASTERS, Upcasters, upcast
 PayloadT = TypeVar("PayloadT")
 
 
-class _State(Struct, Generic[PayloadT], frozen=True, omit_defaults=True):
+class _State(Struct, Generic[PayloadT], frozen=True, omit_defaults=True, gc=False):
     """The JSON text. The version leads, so that a current shape is known by its first bytes."""
 
     schema_version: int

@@ -40,7 +40,7 @@ class Dependency(Struct, frozen=True, kw_only=True, omit_defaults=True):
     created_at: Instant = 0
 
 
-class Run(Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Run(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """One attempt at a task. `requeued_at` tells when it last came back to the queue.
 
     A run that continues a rejected one names the review, the run and its own round.
@@ -97,7 +97,7 @@ class Run(Struct, frozen=True, kw_only=True, omit_defaults=True):
         return self.is_active and bool(self.claim_token_hash) and self.lease_until > now
 
 
-class Task(Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Task(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """A task without its runs. `ancestors` runs from the parent to the root.
 
     `facade` names the API whose unit of work the task is, None for a task of the task API.
@@ -235,7 +235,7 @@ class Forced(Struct, frozen=True, kw_only=True):
     at: Instant
 
 
-class TaskState(Struct, frozen=True, kw_only=True):
+class TaskState(Struct, frozen=True, kw_only=True, gc=False):
     """The aggregate: folded from the events of one task stream up to `version`.
 
     `forced` holds what agents did by hand lately.

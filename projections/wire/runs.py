@@ -3,6 +3,7 @@
 from typing import Final, Literal, TypeAlias
 
 from msgspec import UNSET, Struct
+from msgspec.structs import replace
 
 from domain.registry import SessionState
 from domain.task.state import Run as DomainRun
@@ -187,13 +188,12 @@ def run_view(run: DomainRun, channel: CoordinationChannel | None = None) -> Run:
 
 def run_summary(run: DomainRun, max_attempts: int) -> RunSummary:
     """Return the run in short."""
-    return RunSummary(
+    # Every event has one, and a call with more than 15 keywords takes Python far longer.
+    summary = RunSummary(
         id=run.id,
         task_id=run.task_id,
         status=run.status,
         attempt=run.attempt,
-        previous_run_id=run.previous_run_id,
-        failure_kind=run.failure_kind,
         max_attempts=max_attempts,
         session_id=run.session_id,
         claimed_by=run.claimed_by,
@@ -205,8 +205,15 @@ def run_summary(run: DomainRun, max_attempts: int) -> RunSummary:
         claimed_at=date_time(run.claimed_at) if run.claimed_at else None,
         started_at=date_time(run.started_at) if run.started_at else None,
         ended_at=date_time(run.ended_at) if run.ended_at else None,
-        error=run.error,
     )
+    if run.error or run.failure_kind or run.previous_run_id:
+        return replace(
+            summary,
+            previous_run_id=run.previous_run_id,
+            failure_kind=run.failure_kind,
+            error=run.error,
+        )
+    return summary
 
 
 def run_lease(run: DomainRun, channel: CoordinationChannel | None = None) -> RunLease:
