@@ -8,6 +8,7 @@ from typing import Final
 
 import msgspec
 
+from domain.events import Fact
 from domain.task.evolve import TASK_FACTS
 from domain.task.state import Run, Task, TaskState
 from domain.world import Change
@@ -55,6 +56,7 @@ class TasksProjector:
     version = 1
     separable = True
     facts = TASK_FACTS
+    apart: frozenset[type[Fact]] = frozenset()
     tables = (TASKS,)
 
     def apply(self, change: Change, rows: Rows) -> None:

@@ -78,6 +78,7 @@ class Slices:
             projector,
             skipped=skipped_by(ledger, projector.name) if skipped is None else skipped,
             held={stream: each.sequence for stream, each in (held or {}).items()},
+            spanning=True,
         )
         self._name = projector.name
         self._clock = clock
@@ -95,6 +96,10 @@ class Slices:
             try:
                 return self._take(connection, after, upto, limit)
             except FoldError as error:
+                if self.fold.spanning:
+                    # Which event it was shows when each is applied by itself.
+                    self.fold.spanning = False
+                    continue
                 if self._clock is None or not self._separable:
                     raise
                 _log.error("read model %s stands still for %s: %s", self._name, error.stream, error)
