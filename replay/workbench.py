@@ -75,10 +75,10 @@ class Workbench:
         self.name = projector.name
         self.path = f"{ledger.access.beside}.rebuild-{self.name}"
         self._began = (0.0, 0)
-        served = ledger.access.served
-        self._seconds = _SLICE_SECONDS if served else _ALONE_SECONDS
-        self._largest = _LARGEST if served else _LARGEST_ALONE
-        self._pause = 20 * _SLICE_SECONDS if served else 0.0
+        self.served = ledger.access.served
+        self._seconds = _SLICE_SECONDS if self.served else _ALONE_SECONDS
+        self._largest = _LARGEST if self.served else _LARGEST_ALONE
+        self._pause = 20 * _SLICE_SECONDS if self.served else 0.0
         self.slice = 100
 
     def standing(self) -> Standing:
@@ -132,6 +132,9 @@ class Workbench:
         try:
             yield connection
             writer.commit()
+            if not self.served:
+                # A server sees to this by itself.
+                self.ledger.access.committed()
         finally:
             writer.rollback()
 
