@@ -159,11 +159,15 @@ def test_values_without_an_operation_go_an_hour_later(
     client.ok("DELETE", f"/api/tasks/{asked['task_id']}", status=204)
     # As by a server that was killed before it had queued the operation.
     server.services.vault.keep("task-never-queued", "{}")
+    lone = {asked["task_id"], "task-never-queued"}
     asyncio.run(server.services.forgetting.look())
-    assert {asked["task_id"], "task-never-queued"} <= secrets_of(server)
-    clock.advance(3_600)
-    until_forgotten(server, asked["task_id"])
-    until_forgotten(server, "task-never-queued")
+    assert lone <= secrets_of(server)
+    give_up = time.monotonic() + SECONDS
+    while lone & secrets_of(server):
+        assert time.monotonic() < give_up, "the values are still there"
+        # The hour begins with the server's own first look at them.
+        clock.advance(3_600)
+        time.sleep(0.1)
 
 
 def test_values_stay_for_another_attempt(client: Client, cli: TempestCli) -> None:
