@@ -55,22 +55,33 @@ class Access:
         """Read the tokens of the ledger."""
         self._states = states
         self._poll = poll
-        self._usable: dict[str, TokenState] = {}
-        self.forget()
+        self._read: dict[str, TokenState] | None = None
 
     @property
     def required(self) -> bool:
-        """Whether requests need a token: one exists that is not revoked."""
+        """Whether requests need a token: one exists that is not revoked.
+
+        Raises StoreUnavailableError when nobody knows.
+        """
         return bool(self._usable)
 
     def forget(self) -> None:
-        """Read the tokens again."""
-        state = self._states.state(OPS_STREAM)
-        tokens = state.tokens if isinstance(state, OpsState) else {}
-        self._usable = {token.id: token for token in tokens.values() if not token.revoked_at}
+        """Have the tokens read again when they are needed next."""
+        self._read = None
+
+    @property
+    def _usable(self) -> dict[str, TokenState]:
+        if self._read is None:
+            state = self._states.state(OPS_STREAM)
+            tokens = state.tokens if isinstance(state, OpsState) else {}
+            self._read = {token.id: token for token in tokens.values() if not token.revoked_at}
+        return self._read
 
     def authenticate(self, authorization: bytes | None) -> TokenState:
-        """Return the token a request carries; raises UnauthorizedError without a usable one."""
+        """Return the token a request carries; raises UnauthorizedError without a usable one.
+
+        Raises StoreUnavailableError when nobody knows.
+        """
         # Another process on the same file may have revoked it a moment ago.
         self._poll()
         found = _BEARER.fullmatch(authorization or b"")

@@ -33,6 +33,7 @@ from domain.values import (
     Origin,
 )
 from domain.world import ClaimQuery, Context, Policy, State, World
+from projections.backlog import BACKLOG
 from projections.catalog import PROJECTORS
 from projections.lookup import Lookup
 from projections.ona.lookup import OnaLookup
@@ -104,7 +105,7 @@ class LedgerWorld(Lookup, OnaLookup):
 
     def claimable_runs(self, query: ClaimQuery) -> Any:
         """Yield (task id, run id) in claim order."""
-        return claimable_runs(self._store, query)
+        return claimable_runs(self._store.select_stored, query, self._store.unstored(BACKLOG))
 
     def waiting_runs(self, queued_before: int, limit: int) -> Any:
         """Return (task id, run id) of runs that wait, oldest first."""

@@ -292,8 +292,9 @@ def _count_runs(state: TaskState, one: int, tally: _Tally) -> None:
 def _add(tally: _Tally, rows: Rows) -> None:
     for (name, workspace_id), difference in tally.items():
         if difference:
-            found = rows.get(COUNTERS, (name, workspace_id))
-            if value := (found[2] if found else 0) + difference:
-                rows.put(COUNTERS, (name, workspace_id, value))
-            else:
-                rows.delete(COUNTERS, (name, workspace_id))
+            rows.alter(COUNTERS, (name, workspace_id), _counted, name, workspace_id, difference)
+
+
+def _counted(row: Row | None, name: str, workspace_id: str, difference: int) -> Row | None:
+    value = (row[2] if row else 0) + difference
+    return (name, workspace_id, value) if value else None

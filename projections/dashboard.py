@@ -220,16 +220,24 @@ def _places(task: Task) -> tuple[int, ...]:
 def _count_task(
     facet: _Facet, before: tuple[int, ...], after: tuple[int, ...], activity: int, rows: Rows
 ) -> None:
-    counts = list(rows.get(DASHBOARD_TASKS, facet) or (*facet, *_NO_TASKS))
+    rows.alter(DASHBOARD_TASKS, facet, _with_task, facet, before, after, activity)
+
+
+def _with_task(
+    row: Row | None,
+    facet: _Facet,
+    before: tuple[int, ...],
+    after: tuple[int, ...],
+    activity: int,
+) -> Row | None:
+    counts = list(row or (*facet, *_NO_TASKS))
     for place in before:
         counts[place] -= 1
     for place in after:
         counts[place] += 1
     counts[-1] = max(counts[-1], activity)
-    if after or not before or any(counts[_FACETS:-1]):
-        rows.put(DASHBOARD_TASKS, tuple(counts))
-    else:
-        rows.delete(DASHBOARD_TASKS, facet)
+    kept = after or not before or any(counts[_FACETS:-1])
+    return tuple(counts) if kept else None
 
 
 def _move_run(was: Run | None, now: Run | None, facet: _Facet, rows: Rows) -> None:
@@ -249,7 +257,16 @@ def _move_run(was: Run | None, now: Run | None, facet: _Facet, rows: Rows) -> No
 
 
 def _count_run(was: Run | None, now: Run | None, facet: _Facet, rows: Rows) -> None:
-    counts = list(rows.get(DASHBOARD_RUNS, facet) or (*facet, *_NO_RUNS))
+    rows.alter(DASHBOARD_RUNS, facet, _with_run, facet, was, now)
+    known, found = _samples(was), _samples(now)
+    if known != found:
+        for sample, before, after in zip(_SAMPLES, known, found, strict=True):
+            if before != after:
+                _move_latency((*facet, sample[0]), before, after, rows)
+
+
+def _with_run(row: Row | None, facet: _Facet, was: Run | None, now: Run | None) -> Row | None:
+    counts = list(row or (*facet, *_NO_RUNS))
     if was is not None:
         counts[_RUN_COLUMN[was.status]] -= 1
     if now is not None:
@@ -259,11 +276,8 @@ def _count_run(was: Run | None, now: Run | None, facet: _Facet, rows: Rows) -> N
         for sample, before, after in zip(_SAMPLES, known, found, strict=True):
             if before != after:
                 _move_sample(sample, before, after, counts)
-                _move_latency((*facet, sample[0]), before, after, rows)
-    if now is not None or any(counts[len(facet) :]):
-        rows.put(DASHBOARD_RUNS, tuple(counts))
-    else:
-        rows.delete(DASHBOARD_RUNS, facet)
+    kept = now is not None or any(counts[len(facet) :])
+    return tuple(counts) if kept else None
 
 
 def _samples(run: Run | None) -> tuple[int | None, int | None]:
@@ -289,12 +303,12 @@ def _move_latency(key: Row, before: int | None, after: int | None, rows: Rows) -
     for value, sign in ((before, -1), (after, +1)):
         if value is not None:
             latency = (*key, value // _MILLISECOND)
-            found = rows.get(DASHBOARD_LATENCIES, latency)
-            runs = (found[-1] if found else 0) + sign
-            if runs:
-                rows.put(DASHBOARD_LATENCIES, (*latency, runs))
-            else:
-                rows.delete(DASHBOARD_LATENCIES, latency)
+            rows.alter(DASHBOARD_LATENCIES, latency, _with_latency, latency, sign)
+
+
+def _with_latency(row: Row | None, key: Row, sign: int) -> Row | None:
+    runs = (row[-1] if row else 0) + sign
+    return (*key, runs) if runs else None
 
 
 def _active(run: Run | None, facet: _Facet) -> Row | None:

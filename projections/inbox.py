@@ -163,11 +163,12 @@ def _leave(task: Task, before: tuple[str, ...], after: tuple[str, ...], rows: Ro
 
 
 def _count(lane: str, workspace_id: str, one: int, rows: Rows) -> None:
-    found = rows.get(INBOX_COUNTERS, (lane, workspace_id))
-    if value := (found[2] if found else 0) + one:
-        rows.put(INBOX_COUNTERS, (lane, workspace_id, value))
-    else:
-        rows.delete(INBOX_COUNTERS, (lane, workspace_id))
+    rows.alter(INBOX_COUNTERS, (lane, workspace_id), _counted, lane, workspace_id, one)
+
+
+def _counted(row: Row | None, lane: str, workspace_id: str, one: int) -> Row | None:
+    value = (row[2] if row else 0) + one
+    return (lane, workspace_id, value) if value else None
 
 
 def _row(lane: str, task: Task) -> Row:

@@ -1,6 +1,6 @@
 """What a projector writes to and a query reads from: plain rows in named tables."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol, TypeAlias
 
 from msgspec import Struct
@@ -36,6 +36,9 @@ class Rows(Protocol):
     def put_later(self, table: Table, key: Row, make: Callable[..., Row], *given: Any) -> None:
         """Put the row `make(*given)` once it is needed: of many for one key only the last."""
 
+    def alter(self, table: Table, key: Row, change: Callable[..., Row | None], *given: Any) -> None:
+        """Put `change(row, *given)` in place of a row, None for no row, once the row is known."""
+
     def delete(self, table: Table, key: Row) -> None:
         """Remove a row; a missing one is no error."""
 
@@ -52,6 +55,12 @@ class Reader(Protocol):
 
 class Store(Rows, Reader, Protocol):
     """Rows by key and by SELECT, both with everything put so far."""
+
+    def select_stored(self, statement: str, parameters: Sequence[Any] = ()) -> list[Row]:
+        """Return the rows of a SELECT as they are stored, without those that are `unstored`."""
+
+    def unstored(self, table: Table) -> Mapping[Row, Row | None]:
+        """Return by key the rows of a table that were put, None for deleted, and not stored yet."""
 
 
 class Projector(Protocol):

@@ -1,10 +1,13 @@
 """One transaction's worth of commands: decided one after the other, written together."""
 
 import asyncio
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from functools import partial
 from typing import Protocol, TypeAlias
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from domain.commands import Command, Reply
 from domain.errors import DomainError, StreamHeldError
@@ -14,7 +17,8 @@ from domain.refusals import held_back
 from domain.task.state import Run, TaskState
 from domain.world import Change, Context, Plan, State, World
 from replay.errors import described, is_unavailable
-from replay.rows import RowBuffer, Table
+from replay.rows import MissingError, RowBuffer, Table
+from replay.statements import stream_query
 from replay.store import Row
 
 ContextSource: TypeAlias = Context | Callable[[], Context]
@@ -124,7 +128,7 @@ class Job:
     `gone` tells whether the one for whom the command is meant has left.
     """
 
-    __slots__ = ("command", "context", "error", "future", "gone", "outcome")
+    __slots__ = ("command", "context", "error", "foreseen", "future", "gone", "outcome")
     size = 1
 
     def __init__(
@@ -138,8 +142,18 @@ class Job:
         self.context = context
         self.future = future
         self.gone = gone
+        self.foreseen = False
         self.outcome: Outcome | None = None
         self.error: Exception | None = None
+
+    @property
+    def parts(self) -> "Sequence[Job]":
+        """The commands, each on its own."""
+        return (self,)
+
+    def made_context(self) -> Context:
+        """Return the context, made now if it has to be."""
+        return self.context if isinstance(self.context, Context) else self.context()
 
     def abandoned(self) -> bool:
         """Return whether there is no reason to decide the command any more."""
@@ -176,7 +190,7 @@ class Parcel(Job):
     The parts hold their own outcomes and refusals; `error` is for what befell all of them.
     """
 
-    __slots__ = ("parts",)
+    __slots__ = ("_parts",)
 
     def __init__(
         self,
@@ -184,8 +198,13 @@ class Parcel(Job):
         context: Context,
         future: asyncio.Future[Outcome | None] | None,
     ) -> None:
-        self.parts = [Job(command, context) for command in commands]
-        super().__init__(self.parts[0].command, context, future)
+        self._parts = [Job(command, context) for command in commands]
+        super().__init__(self._parts[0].command, context, future)
+
+    @property
+    def parts(self) -> Sequence[Job]:
+        """The commands, each on its own."""
+        return self._parts
 
     @property
     def size(self) -> int:  # type: ignore[override]
@@ -199,13 +218,26 @@ class Parcel(Job):
         super().settle()
 
 
+class States(Protocol):
+    """The committed states of streams."""
+
+    def state(self, stream: str) -> State | None:
+        """Return the state of a stream, read when it is not known; None without events."""
+
+    def known(self, stream: str) -> State | None:
+        """Return the state of a stream when it is known, otherwise None."""
+
+    def learn(self, stream: str, stored: Iterable[Row]) -> State | None:
+        """Return the state of a stream, which all of its stored events are given of."""
+
+
 class Desk:
     """Decides commands against everything committed and everything earlier in the transaction."""
 
     def __init__(
         self,
         *,
-        committed: StateOf,
+        committed: States,
         decide: Decide,
         world_factory: WorldFactory,
         projectors: Iterable[Projector],
@@ -228,6 +260,7 @@ class Desk:
         self._decide = decide
         self.clock = clock
         self._world = world_factory(self._state, self.rows)
+        self._ahead: set[type[Command]] = set()
 
     def start(self, head: int, recorded_at: int) -> None:
         """Begin a transaction behind `head`, whose event was recorded at `recorded_at`."""
@@ -241,8 +274,42 @@ class Desk:
         if stream in self.states:
             return self.states[stream]
         if stream not in self._seen:
-            self._seen[stream] = self._committed(stream)
+            self._seen[stream] = self._known(stream)
         return self._seen[stream]
+
+    def _known(self, stream: str) -> State | None:
+        known = self._committed.known(stream)
+        if known is not None:
+            return known
+        if self.rows.looks_ahead:
+            self.rows.note(*stream_query(stream), partial(self._learn, stream))
+        self.rows.reads += 1
+        return self._committed.state(stream)
+
+    def _learn(self, stream: str, stored: list[Row]) -> None:
+        # What cannot be read is told when the command is decided.
+        with suppress(StreamHeldError):
+            self._seen[stream] = self._committed.learn(stream, stored)
+
+    def look_ahead(self, jobs: Iterable[Job]) -> None:
+        """Note what the next thing is that each command will look at and that is not known."""
+        with self.rows.looking_ahead():
+            for job in jobs:
+                for part in job.parts:
+                    if not part.foreseen and type(part.command) in self._ahead:
+                        part.foreseen = not self._misses(part)
+
+    def _misses(self, job: Job) -> bool:
+        """Return whether deciding a command, which comes to nothing here, has to read first."""
+        context = replace(job.made_context(), new_id=_no_id)
+        plan = Plan(self._world, context, head=self.head, recorded_at=self.recorded_at)
+        try:
+            self._decide(job.command, plan)
+        except MissingError:
+            return True
+        except Exception:
+            return False
+        return False
 
     def run(self, job: Job) -> None:
         """Decide a command, or those of a parcel; a refusal is noted and leaves nothing behind.
@@ -253,18 +320,21 @@ class Desk:
         job.outcome = job.error = None
         recorded_at = max(self.recorded_at, self.clock())
         # One request is recorded at one time, however many commands it holds.
-        for each in job.parts if isinstance(job, Parcel) else (job,):
+        for each in job.parts:
             self._run(each, recorded_at)
 
     def _run(self, job: Job, recorded_at: int) -> None:
         job.outcome = job.error = None
-        context = job.context if isinstance(job.context, Context) else job.context()
-        plan = Plan(self._world, context, head=self.head, recorded_at=recorded_at)
+        plan = Plan(self._world, job.made_context(), head=self.head, recorded_at=recorded_at)
+        reads = self.rows.reads
         try:
             reply = self._decide(job.command, plan)
         except DomainError as refusal:
             job.error = refusal
             return
+        finally:
+            if self.rows.reads > reads:
+                self._ahead.add(type(job.command))
         if plan.changes:
             self._take(plan, recorded_at)
         job.outcome = _outcome(reply, plan, self.head)
@@ -317,6 +387,11 @@ class Desk:
         self.groups.append([change.recorded for change in changes])
         self.head += len(changes)
         self.recorded_at = recorded_at
+
+
+def _no_id(prefix: str) -> str:
+    """Return what stands for an id where nothing is kept."""
+    return f"{prefix}-"
 
 
 def refusal(failure: ProjectorError) -> StreamHeldError:

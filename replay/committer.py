@@ -1,7 +1,8 @@
 """The one writer of a process: what waits in its queue becomes one durable commit.
 
 All of it runs on the event-loop thread, because database work on a second thread of a busy process
-waits for the interpreter lock far longer than it runs. Only a slow COMMIT moves to a thread.
+waits for the interpreter lock far longer than it runs. Only a slow COMMIT moves to a thread. A
+store that is far away is waited for in steps, between which the event loop does other things.
 """
 
 import asyncio
@@ -9,8 +10,9 @@ import logging
 import time
 from collections import deque
 from collections.abc import Callable, Iterable
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from itertools import islice
 from typing import Final, TypeAlias
 
 from domain.commands import Command
@@ -29,10 +31,18 @@ from replay.batch import (
     ProjectorError,
     WorldFactory,
 )
-from replay.errors import StoreUnavailableError, is_busy, is_unavailable, unavailable
+from replay.errors import (
+    StoreUnavailableError,
+    is_busy,
+    is_unavailable,
+    is_undone,
+    unavailable,
+)
 from replay.feed import FEED_TABLE
 from replay.ledger import Ledger
 from replay.metrics import CommitMetrics
+from replay.steps import Course, InThread, Steps, taken
+from replay.store import BUSY_PAUSE
 from replay.transaction import Transaction
 
 __all__ = ["Commit", "Committer", "Listener", "Outcome"]
@@ -43,7 +53,6 @@ DetachListener: TypeAlias = Callable[[ProjectorError], None]
 MAX_BATCH: Final = 256
 SLOW_COMMIT_MS: Final = 2.0
 _PROBE_EVERY: Final = 32
-_BUSY_PAUSE: Final = 0.002
 _MISSED_PAGE: Final = 500
 _MISSED_MOST: Final = 5000
 
@@ -72,7 +81,7 @@ class Committer:
         `on_detach` listeners when a projector raised and its read model was left behind.
         """
         desk = Desk(
-            committed=ledger.state,
+            committed=ledger,
             decide=decide,
             world_factory=world_factory,
             projectors=projectors,
@@ -88,7 +97,8 @@ class Committer:
         self._scheduled = False
         self._busy_since = 0.0
         self._failing = False
-        self._pending: tuple[Future[float], list[Job]] | None = None
+        self._course = Course(self._follow, self.metrics.note_stall)
+        self._heard = False
         self._thread: ThreadPoolExecutor | None = None
         self._closed = False
         self._drained: asyncio.Future[None] | None = None
@@ -120,15 +130,15 @@ class Committer:
 
     @property
     def committing(self) -> bool:
-        """Whether a COMMIT is on its way in the thread."""
-        return self._pending is not None
+        """Whether a batch is on its way."""
+        return self._course.taken
 
     def can_write(self) -> bool:
         """Return whether the store takes writes now; after a failure something is written to see.
 
         While somebody holds the write lock, somebody writes.
         """
-        if self._pending is None:
+        if not self._course.taken:
             self._failing = not self._transaction.possible(durably=self._failing)
         return not self._failing
 
@@ -174,10 +184,9 @@ class Committer:
     def execute(self, command: Command, context: ContextSource) -> Outcome:
         """Return the outcome of a batch of one, without an event loop; raises as `submit` does."""
         self._require_open()
-        self._await_pending()
+        self._course.end()
         job = Job(command, context)
-        if self._write([job], wait=True):
-            self._commit_here([job])
+        taken(self._begin_and_write([job]))
         if job.outcome is None:
             assert job.error is not None
             raise job.error
@@ -185,14 +194,15 @@ class Committer:
 
     def poll(self) -> None:
         """Notice commits of other processes and pass them on; raises StoreUnavailableError."""
-        if self._pending is None:
+        self._heard = self._course.taken
+        if not self._heard:
             self._ledger.refresh()
             self._announce_missed(self._ledger.head)
 
     async def close(self) -> None:
         """Accept nothing more and wait until everything accepted is settled."""
         self._closed = True
-        if self._queue or self._pending:
+        if self._queue or self._course.taken:
             self._drained = asyncio.get_running_loop().create_future()
             await self._drained
         if self._thread is not None:
@@ -206,7 +216,7 @@ class Committer:
     # The queue.
 
     def _schedule(self, loop: asyncio.AbstractEventLoop) -> None:
-        if not self._scheduled and self._pending is None:
+        if not self._scheduled and not self._course.taken:
             self._scheduled = True
             # A turn later, so that requests read in this turn of the loop share the commit.
             loop.call_soon(loop.call_soon, self._run)
@@ -214,16 +224,34 @@ class Committer:
     def _run(self) -> None:
         """Turn what waits into one batch; everything that became ready meanwhile is in it."""
         self._scheduled = False
-        if self._pending is not None:
+        if not self._course.taken:
+            self._course.take(self._batch())
+
+    def _follow(self) -> None:
+        """Turn to what has come while there was a batch."""
+        if self._heard:
+            with suppress(StoreUnavailableError):
+                self.poll()
+        if self._queue and not self._busy_since:
+            self._schedule(asyncio.get_running_loop())
+        if not self._queue and self._drained is not None and not self._drained.done():
+            self._drained.set_result(None)
+
+    def _batch(self) -> Steps[None]:
+        """Take the steps of one batch."""
+        while self._queue and self._queue[0].abandoned():
+            self._queue.popleft()
+        if not self._queue:
             return
-        jobs = self._take()
-        started = time.perf_counter()
+        self._busy_since = self._busy_since or time.monotonic()
         try:
-            if jobs and self._write(jobs):
-                self._commit(jobs)
-        finally:
-            self.metrics.note_stall(time.perf_counter() - started)
-            self._go_on()
+            yield from self._transaction.begin(islice(self._queue, MAX_BATCH))
+        except Exception as error:
+            if not self._try_later(error):
+                yield from self._recover(self._take(), error)
+            return
+        self._busy_since = 0.0
+        yield from self._write(self._take())
 
     def _take(self) -> list[Job]:
         jobs: list[Job] = []
@@ -235,58 +263,53 @@ class Committer:
                 size += job.size
         return jobs
 
-    def _go_on(self) -> None:
-        if self._pending is not None:
-            return
-        if self._queue and not self._busy_since:
-            self._schedule(asyncio.get_running_loop())
-        if not self._queue and self._drained is not None and not self._drained.done():
-            self._drained.set_result(None)
-
     # Writing.
 
-    def _write(self, jobs: list[Job], *, wait: bool = False) -> bool:
-        """Return whether something waits for its COMMIT; otherwise every job is settled."""
+    def _begin_and_write(self, jobs: list[Job]) -> Steps[None]:
+        """Settle the jobs of a batch of their own, whatever has to be waited for."""
         try:
-            self._transaction.begin(wait=wait)
-            self._busy_since = 0.0
+            yield from self._transaction.begin(jobs, wait=True)
         except Exception as error:
-            if wait or not self._try_later(jobs, error):
-                self._recover(jobs, error)
-            return False
-        try:
-            if self._transaction.write(jobs):
-                return True
-        except ProjectorError as error:
-            return self._go_on_without(error, jobs)
-        except Exception as error:
-            self._recover(jobs, error)
-            return False
-        self._transaction.undo()
-        self._settle(jobs)
-        return False
+            yield from self._recover(jobs, error)
+        else:
+            yield from self._write(jobs)
 
-    def _go_on_without(self, error: ProjectorError, jobs: list[Job]) -> bool:
+    def _write(self, jobs: list[Job]) -> Steps[None]:
+        """Settle the jobs of a batch whose transaction has begun."""
+        try:
+            written = yield from self._transaction.write(jobs)
+        except ProjectorError as error:
+            yield from self._go_on_without(error, jobs)
+        except Exception as error:
+            yield from self._recover(jobs, error)
+        else:
+            if written:
+                yield from self._commit(jobs)
+            else:
+                self._transaction.undo()
+                self._settle(jobs)
+
+    def _go_on_without(self, error: ProjectorError, jobs: list[Job]) -> Steps[None]:
         """Write a batch without the read model, or the stream of it, that cannot take it."""
         _log.error("a read model cannot take an event: %s", error, exc_info=error.error)
         self._transaction.detach(error)
         if error.name not in self._transaction.names:
             self._tell_detached([error])
-        return self._write(jobs, wait=True)
+        yield from self._begin_and_write(jobs)
 
-    def _try_later(self, jobs: list[Job], error: Exception) -> bool:
+    def _try_later(self, error: Exception) -> bool:
         """Wait for another process without blocking the loop; return False when it is too long."""
-        now = time.monotonic()
-        self._busy_since = self._busy_since or now
-        if not is_busy(error) or now - self._busy_since > self._transaction.lock_timeout:
+        if (
+            not is_busy(error)
+            or time.monotonic() - self._busy_since > self._transaction.lock_timeout
+        ):
             self._busy_since = 0.0
             return False
-        self._queue.extendleft(reversed(jobs))
         self._scheduled = True
-        asyncio.get_running_loop().call_later(_BUSY_PAUSE, self._run)
+        asyncio.get_running_loop().call_later(BUSY_PAUSE, self._run)
         return True
 
-    def _recover(self, jobs: list[Job], error: Exception) -> None:
+    def _recover(self, jobs: list[Job], error: Exception) -> Steps[None]:
         """Settle a batch that could not be written: the store's fault, or one command's."""
         self._transaction.abandon()
         if is_unavailable(error) or len(jobs) == 1:
@@ -294,8 +317,7 @@ class Committer:
             return
         _log.warning("a batch of %d commands is repeated one by one: %r", len(jobs), error)
         for job in jobs:
-            if self._write([job], wait=True):
-                self._commit_here([job])
+            yield from self._begin_and_write([job])
 
     def _fail(self, jobs: list[Job], error: Exception) -> None:
         self._failing = is_unavailable(error)
@@ -307,47 +329,31 @@ class Committer:
 
     # Committing.
 
-    def _commit(self, jobs: list[Job]) -> None:
+    def _commit(self, jobs: list[Job]) -> Steps[None]:
+        try:
+            yield from self._committing()
+        except Exception as error:
+            yield from self._doubt(jobs, error)
+        else:
+            self._land(jobs)
+
+    def _committing(self) -> Steps[None]:
         metrics = self.metrics
-        metrics.threaded = metrics.commit_ms > self._slow_commit_ms
+        metrics.threaded = not self._transaction.far and metrics.commit_ms > self._slow_commit_ms
         # An occasional commit on this thread tells when the disk is fast again.
         if not metrics.threaded or metrics.batches % _PROBE_EVERY == 0:
-            self._commit_here(jobs)
+            metrics.note_commit((yield from self._transaction.committing()))
             return
-        loop = asyncio.get_running_loop()
         self._thread = self._thread or ThreadPoolExecutor(1, "commit")
-        future = self._thread.submit(self._transaction.commit)
-        self._pending = (future, jobs)
-        future.add_done_callback(lambda done: loop.call_soon_threadsafe(self._land_pending, done))
+        commit = InThread(self._thread, self._transaction.commit)
+        yield commit
+        commit.result()
 
-    def _commit_here(self, jobs: list[Job]) -> None:
-        try:
-            self.metrics.note_commit(self._transaction.commit())
-        except Exception as error:
-            self._doubt(jobs, error)
-        else:
-            self._land(jobs)
-
-    def _land_pending(self, future: Future[float]) -> None:
-        if self._pending is None or self._pending[0] is not future:
-            return
-        (_, jobs), self._pending = self._pending, None
-        error = future.exception()
-        if isinstance(error, Exception):
-            self._doubt(jobs, error)
-        else:
-            self._land(jobs)
-        self._go_on()
-
-    def _await_pending(self) -> None:
-        if self._pending is not None:
-            future, _ = self._pending
-            future.exception()
-            self._land_pending(future)
-
-    def _doubt(self, jobs: list[Job], error: Exception) -> None:
+    def _doubt(self, jobs: list[Job], error: Exception) -> Steps[None]:
         """Settle a batch whose COMMIT reported an error, which may yet have been done."""
-        if self._transaction.survived():
+        if is_undone(error):
+            yield from self._recover(jobs, error)
+        elif self._transaction.survived():
             self._land(jobs)
         else:
             self._fail(jobs, unavailable(error))

@@ -3,7 +3,7 @@
 import secrets
 import sqlite3
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, closing, contextmanager, nullcontext, suppress
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from threading import Event, Thread
 from typing import Final
@@ -14,6 +14,7 @@ from eventsourcing import sqlite as library
 from replay.blobs.files import FileBlobs
 from replay.errors import StoreOpenError, is_unavailable, unavailable
 from replay.lock import StoreLock, live_server
+from replay.steps import Steps
 from replay.store import SqlReader
 
 DEFAULT_LOCK_TIMEOUT: Final = 5
@@ -127,6 +128,8 @@ class Writer:
     Its busy timeout is zero: whoever calls decides how to wait without blocking an event loop.
     """
 
+    far = broken = False
+
     def __init__(self, pool: LedgerConnectionPool) -> None:
         """Open the connection when it is first needed."""
         self._pool = pool
@@ -148,6 +151,18 @@ class Writer:
         connection.execute("BEGIN IMMEDIATE")
         return connection
 
+    def beginning(self) -> Steps[sqlite3.Connection]:
+        """Take the write lock, as `begin` does."""
+        yield from ()
+        return self.begin()
+
+    def push(self) -> None:
+        """Do nothing: what was sent has been done."""
+
+    def answered(self) -> Steps[None]:
+        """Return: what was asked has been answered."""
+        yield from ()
+
     def disturbed(self) -> bool:
         """Whether another connection has written since the last time this was asked."""
         version = self.connection.execute("PRAGMA data_version").fetchone()[0]
@@ -163,13 +178,14 @@ class Writer:
         self.begin().execute(_WRITE_SOMETHING)
         self.commit()
 
-    def together(self) -> AbstractContextManager[object]:
-        """Return a context manager that does nothing: the store is not far away."""
-        return nullcontext()
-
     def commit(self) -> None:
         """Make the transaction durable; after an error nobody knows whether it is."""
         self.connection.commit()
+
+    def committing(self) -> Steps[None]:
+        """Commit, as `commit` does."""
+        yield from ()
+        self.commit()
 
     def rollback(self) -> None:
         """Undo the transaction, if there is one."""

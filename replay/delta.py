@@ -30,6 +30,11 @@ class NotedRows(RowBuffer):
         self._touched[table.name].add(key)
         super().put_later(table, key, make, *given)
 
+    def alter(self, table: Table, key: Row, change: Callable[..., Row | None], *given: Any) -> None:
+        """Put `change(row, *given)` in place of a row, None for no row."""
+        self._touched[table.name].add(key)
+        super().alter(table, key, change, *given)
+
     def delete(self, table: Table, key: Row) -> None:
         """Remove a row; a missing one is no error."""
         self._touched[table.name].add(key)

@@ -35,7 +35,7 @@ class ForeignDatabaseError(Exception):
     """What a database client raised, where it is not SQLite's: `busy` when a lock was not had.
 
     `unavailable` says that the store, and not the statement, is the reason; `outdated` that a
-    column is not there.
+    column is not there; `undone` that a transaction that was to be committed surely was not.
     """
 
     def __init__(
@@ -45,11 +45,13 @@ class ForeignDatabaseError(Exception):
         busy: bool = False,
         unavailable: bool = False,
         outdated: bool = False,
+        undone: bool = False,
     ) -> None:
         """Keep what kind of error it was; the text is one line."""
         self.busy = busy
         self.outdated = outdated
         self.unavailable = unavailable or busy
+        self.undone = undone
         super().__init__(" ".join(str(error).split()))
 
 
@@ -97,6 +99,11 @@ def is_unavailable(error: BaseException) -> bool:
     if isinstance(error, ForeignDatabaseError):
         return error.unavailable
     return _result_code(error) in _UNAVAILABLE
+
+
+def is_undone(error: BaseException) -> bool:
+    """Whether a commit failed because of what went before it, so that nothing was committed."""
+    return isinstance(error, ForeignDatabaseError) and error.undone
 
 
 def is_outdated(error: BaseException) -> bool:

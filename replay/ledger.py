@@ -1,6 +1,6 @@
 """The write side's composition: the library's application over our store, and its read side."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import Any, ClassVar, Final, Protocol, cast
 
@@ -22,8 +22,8 @@ from replay.codec import LedgerMapper
 from replay.errors import StoreOpenError, described, is_unavailable
 from replay.event_store import LedgerEventStore
 from replay.factory import LedgerFactory, Migrated
-from replay.statements import HEAD, LAST, PAGE, STREAMS
-from replay.store import Access, SqlReader
+from replay.statements import LAST, PAGE, STREAMS
+from replay.store import Access, Connection, Row, SqlReader
 
 _LARGEST: Final = (1 << 63) - 1
 _FEW: Final = 5_000
@@ -139,12 +139,27 @@ class Ledger(Application[str]):
         """
         found = self.cache.get(stream)
         if found is None:
-            found = self._fold(stream)
+            found = self._fold(stream, None)
             self.cache.put(stream, found)
         return found
 
-    def _fold(self, stream: str) -> State | None:
+    def known(self, stream: str) -> State | None:
+        """Return the committed state of a stream when it need not be read, otherwise None."""
+        return self.cache.get(stream)
+
+    def learn(self, stream: str, stored: Iterable[Row]) -> State | None:
+        """Return the committed state of a stream of which all stored events are given.
+
+        Raises StreamHeldError as `state` does.
+        """
+        found = self._fold(stream, stored)
+        self.cache.put(stream, found)
+        return found
+
+    def _fold(self, stream: str, stored: Iterable[Row] | None) -> State | None:
         try:
+            if stored is not None:
+                return fold(None, (self.mapper.decode(*row) for row in stored))
             return self.repository.get(stream)
         except AggregateNotFoundError:
             return None
@@ -171,23 +186,33 @@ class Ledger(Application[str]):
 
     def refresh(self) -> bool:
         """Take note of commits of other processes; return whether there were any."""
-        rows = self.reader.select(HEAD)
-        head = rows[0][0] or 0
+        last = self.reader.select(LAST)
+        if (last[0][0] if last else 0) == self.head:
+            return False
+        return self._note(last, self.reader.select(STREAMS, (self.head, _FEW)))
+
+    def ask(self, connection: Connection) -> Callable[[], bool]:
+        """Ask for commits of other processes in a transaction that keeps them from more.
+
+        Returns what takes note of the answer, as `refresh` does.
+        """
+        last = connection.execute(LAST)
+        streams = connection.execute(STREAMS, (self.head, _FEW))
+        return lambda: self._note(last.fetchall(), streams.fetchall())
+
+    def _note(self, last: list[Row], streams: list[Row]) -> bool:
+        """Take note of the last event and of the streams that have moved on."""
+        head = last[0][0] if last else 0
         if head == self.head:
             return False
-        last = self.reader.select(LAST)[0]
-        recorded_at = self._recorded_at(last[4])
-        self._forget_changed(last[0])
-        self.head, self.recorded_at = last[0], max(self.recorded_at, recorded_at)
-        return True
-
-    def _forget_changed(self, head: int) -> None:
-        """Forget the states that other processes have moved on."""
-        if not 0 < head - self.head <= _FEW:
+        if head - self.head < _FEW and head > self.head:
+            for (stream,) in streams:
+                self.cache.put(stream, None)
+        else:
             self.cache.clear()
-            return
-        for (stream,) in self.reader.select(STREAMS, (self.head, head)):
-            self.cache.put(stream, None)
+        self.recorded_at = max(self.recorded_at, self._recorded_at(last[0][4])) if last else 0
+        self.head = head
+        return True
 
     def _recorded_at(self, state: bytes) -> int:
         """Return when an event was recorded, 0 for a damaged one behind a sound beginning."""

@@ -13,8 +13,7 @@ PAGE: Final = (
     " ORDER BY notification_id LIMIT ?"
 )
 STREAMS: Final = (
-    f"SELECT DISTINCT originator_id FROM {EVENTS}"
-    " WHERE notification_id > ? AND notification_id <= ?"
+    f"SELECT originator_id FROM {EVENTS} WHERE notification_id > ? ORDER BY notification_id LIMIT ?"
 )
 OF_STREAM: Final = (
     f"SELECT * FROM {EVENTS} WHERE originator_id = ? AND notification_id >= ?"

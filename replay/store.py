@@ -11,9 +11,10 @@ from typing import Any, Final, Protocol, TypeAlias
 
 from replay.blobs.store import BlobStore
 from replay.errors import DATABASE_ERRORS, is_busy, is_outdated, is_unavailable, unavailable
+from replay.steps import Steps, taken
 
 Row: TypeAlias = tuple[Any, ...]
-_BUSY_PAUSE: Final = 0.002
+BUSY_PAUSE: Final = 0.002
 
 
 class Cursor(Protocol):
@@ -46,8 +47,8 @@ class Connection(Protocol):
     def execute(self, statement: str, parameters: Sequence[Any] = ..., /) -> Cursor:
         """Run a statement."""
 
-    def executemany(self, statement: str, rows: Iterable[Row], /) -> Cursor:
-        """Run a statement once for each row."""
+    def executemany(self, statement: str, rows: Iterable[Row], /) -> object:
+        """Run an INSERT, or a DELETE by key, once for each row."""
 
 
 class SqlReader:
@@ -77,8 +78,28 @@ class Writer(Protocol):
     def lock_timeout(self) -> float:
         """How many seconds another process that writes is worth waiting for."""
 
+    @property
+    def far(self) -> bool:
+        """Whether answers take so long that it pays to ask for many things at once."""
+
     def begin(self) -> Connection:
         """Take the write lock; raises an error that `is_busy` when another process holds it."""
+
+    def beginning(self) -> Steps[Connection]:
+        """Begin to take the write lock; a store that is `far` away is not waited for here.
+
+        There a lock that another process holds is waited for, up to the lock timeout.
+        """
+
+    def push(self) -> None:
+        """Let the store begin with what it has been sent."""
+
+    def answered(self) -> Steps[None]:
+        """Wait for everything that has been asked for; raises what went wrong with it."""
+
+    @property
+    def broken(self) -> bool:
+        """Whether the session has turned out to be of no use any more."""
 
     @property
     def connection(self) -> Connection:
@@ -93,11 +114,15 @@ class Writer(Protocol):
     def try_out(self) -> None:
         """Commit something that has to be written, to see whether that works."""
 
-    def together(self) -> AbstractContextManager[object]:
-        """Return a context manager in which statements may go to the store in one piece."""
-
     def commit(self) -> None:
-        """Make the transaction durable; after an error nobody knows whether it is."""
+        """Make the transaction durable; after an error nobody knows whether it is.
+
+        Unless the error is `is_undone`: statements may be sent without waiting for each, so that
+        it is here that one of them is found to have failed.
+        """
+
+    def committing(self) -> Steps[None]:
+        """Commit in steps, as `commit` does."""
 
     def rollback(self) -> None:
         """Undo the transaction, if there is one."""
@@ -170,6 +195,28 @@ class Access(Protocol):
         """Close every session."""
 
 
+def begun(writer: Writer, ask: Callable[[Connection], None] = lambda _: None) -> Steps[Connection]:
+    """Take the write lock in steps and return the writing session in a transaction.
+
+    `ask` may ask for what is needed next; it has been answered at the end. A session that turns
+    out to have ended is opened anew. Raises one of DATABASE_ERRORS.
+    """
+    for anew in (False, True):
+        try:
+            connection = yield from writer.beginning()
+            ask(connection)
+            yield from writer.answered()
+        except DATABASE_ERRORS as error:
+            if is_busy(error):
+                writer.rollback()
+            if anew or not writer.broken:
+                raise
+            writer.reset()
+        else:
+            return connection
+    raise AssertionError
+
+
 def locked(writer: Writer, seconds: float) -> Connection:
     """Return the writing session in a transaction, the write lock taken.
 
@@ -178,8 +225,8 @@ def locked(writer: Writer, seconds: float) -> Connection:
     give_up = time.monotonic() + seconds
     while True:
         try:
-            return writer.begin()
+            return taken(begun(writer))
         except DATABASE_ERRORS as error:
             if not is_busy(error) or time.monotonic() > give_up:
                 raise
-        time.sleep(_BUSY_PAUSE)
+        time.sleep(BUSY_PAUSE)

@@ -1,8 +1,9 @@
 """From decided commands to a durable commit, and what to do when that fails half way."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
+from typing import Final
 
 from eventsourcing.persistence import PersistenceError
 
@@ -10,8 +11,13 @@ from replay.attach import Attachment
 from replay.batch import Commit, Desk, Job, Projector, ProjectorError, separable
 from replay.errors import DATABASE_ERRORS, ReplayError, is_busy, unavailable
 from replay.ledger import Ledger
-from replay.statements import HEAD, track
-from replay.store import Connection, locked
+from replay.statements import track
+from replay.steps import Steps
+from replay.store import BUSY_PAUSE, Connection, begun, locked
+
+_TURNS_AHEAD: Final = 4
+_AT_ONCE: Final = 16
+"""As many commands the store may begin to write while the next ones are decided."""
 
 
 class Transaction:
@@ -49,21 +55,39 @@ class Transaction:
         """The names of those read models."""
         return self._attachment.names
 
-    def begin(self, *, wait: bool = False) -> None:
+    def begin(self, jobs: Iterable[Job], *, wait: bool = False) -> Steps[None]:
         """Take the write lock and look at what is committed; raises one of DATABASE_ERRORS.
 
-        With `wait` a lock that another process holds is waited for, up to the lock timeout.
+        From a store that is far away, what commands will look at is fetched on the same way. With
+        `wait` a lock that another process holds is waited for, up to the lock timeout.
         """
-        writer = self._writer
-        connection = locked(writer, self.lock_timeout) if wait else writer.begin()
-        head = connection.execute(HEAD).fetchone()[0] or 0
-        if head != self._ledger.head:
-            self._ledger.refresh()
-            self.desk.rows.discard()
+        give_up = time.monotonic() + self.lock_timeout * wait
+        while True:
+            try:
+                yield from self._begin(jobs)
+            except DATABASE_ERRORS as error:
+                if not is_busy(error) or time.monotonic() > give_up:
+                    raise
+                time.sleep(BUSY_PAUSE)
+            else:
+                return
+
+    def _begin(self, jobs: Iterable[Job]) -> Steps[None]:
+        desk = self.desk
+        if self._writer.far:
+            desk.look_ahead(jobs)
+        connection = yield from begun(self._writer, self._ask)
+        if self._note():
+            desk.rows.discard()
         if self._writer.disturbed():
             self._look_around(connection)
-        self.desk.start(self._ledger.head, self._ledger.recorded_at)
-        self.desk.rows.start(connection)
+        desk.start(self._ledger.head, self._ledger.recorded_at)
+        desk.rows.start(connection, far=self._writer.far)
+        desk.rows.learn()
+
+    def _ask(self, connection: Connection) -> None:
+        self._note = self._ledger.ask(connection)
+        self.desk.rows.ask(connection)
 
     def _look_around(self, connection: Connection) -> None:
         self.desk.attached = self._attachment.look(connection)
@@ -78,29 +102,62 @@ class Transaction:
         else:
             self.desk.attached = self._attachment.detach(error, self.desk.attached)
 
-    def write(self, jobs: Sequence[Job]) -> bool:
+    def write(self, jobs: Sequence[Job]) -> Steps[bool]:
         """Decide the commands and write what they came to; return whether that is anything."""
         desk = self.desk
-        for job in jobs:
+        if self._writer.far:
+            yield from self._read_ahead(jobs)
+        sent = 0
+        for number, job in enumerate(jobs, 1):
             desk.run(job)
+            if self._writer.far and number % _AT_ONCE == 0:
+                sent = self._send(sent)
         if not desk.groups:
             return False
         connection = desk.rows.connection
-        with self._writer.together():
-            desk.rows.flush()
-            self._ledger.events.put_groups(desk.groups, connection)
-            if self._attachment.pending:
-                self._attachment.write(connection)
-            if desk.holding:
-                self._attachment.hold(connection, desk.holding)
-            track(connection, self._attachment.names, desk.head)
+        desk.rows.flush()
+        self._ledger.events.put_groups(desk.groups[sent:], connection)
+        if self._attachment.pending:
+            self._attachment.write(connection)
+        if desk.holding:
+            self._attachment.hold(connection, desk.holding)
+        track(connection, self._attachment.names, desk.head)
         return True
+
+    def _send(self, sent: int) -> int:
+        """Let the store begin with what is decided behind the first `sent` groups of events."""
+        desk, groups = self.desk, len(self.desk.groups)
+        desk.rows.flush_unread()
+        self._ledger.events.put_groups(desk.groups[sent:], desk.rows.connection)
+        self._writer.push()
+        return groups
+
+    def _read_ahead(self, jobs: Iterable[Job]) -> Steps[None]:
+        """Fetch what the commands will look at, in a few turns in place of one for each row."""
+        rows = self.desk.rows
+        for _ in range(_TURNS_AHEAD):
+            self.desk.look_ahead(jobs)
+            if not rows.ask(rows.connection):
+                return
+            yield from self._writer.answered()
+            rows.learn()
 
     def commit(self) -> float:
         """Make it durable; return the seconds that took."""
         started = time.perf_counter()
         self._writer.commit()
         return time.perf_counter() - started
+
+    def committing(self) -> Steps[float]:
+        """Make it durable in steps, as `commit` does."""
+        started = time.perf_counter()
+        yield from self._writer.committing()
+        return time.perf_counter() - started
+
+    @property
+    def far(self) -> bool:
+        """Whether the store is far away, so that others can work while it does."""
+        return self._writer.far
 
     def survived(self) -> bool:
         """Return whether a commit whose outcome is unknown is there after all."""

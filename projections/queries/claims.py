@@ -4,11 +4,12 @@ Runs that ask for nothing are read from an index of their own. The others are gr
 what they ask for, so that a claim looks at each demand once, however many runs have it.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import lru_cache
 from heapq import merge
 from itertools import islice
-from typing import Final
+from types import MappingProxyType
+from typing import Final, TypeAlias
 
 import msgspec
 
@@ -17,6 +18,10 @@ from domain.world import ClaimQuery
 from projections.backlog import RANKS
 from projections.rows import Reader, Row
 
+Select: TypeAlias = Callable[[str, Row], list[Row]]
+"""Returns the rows of a SELECT."""
+
+NOTHING: Final[Mapping[Row, Row | None]] = MappingProxyType({})
 _FOR_ANYBODY: Final = "claimable = 1 AND workspace_id = ?"
 _DEMANDING: Final = "claimable = 2 AND workspace_id = ? AND agent = ?"
 _OF_ONE_CHANNEL: Final = " AND channel = ? AND channel <> ''"
@@ -26,6 +31,8 @@ _OWNERS: Final = 3
 _FIRST_PAGE: Final = 4
 _LARGEST_PAGE: Final = 256
 _LARGEST_RANK: Final = 1_000
+_RUN_ID: Final = 2
+_WITH_DEMAND: Final = 2
 
 
 class _Queue:
@@ -76,21 +83,51 @@ _DEMANDS: Final = (
 )
 
 
-def claimable_runs(reader: Reader, claim: ClaimQuery) -> Iterator[tuple[str, str]]:
+def claimable_runs(
+    select: Select, claim: ClaimQuery, unstored: Mapping[Row, Row | None] = NOTHING
+) -> Iterator[tuple[str, str]]:
     """Yield (task id, run id) of the runs a session may be handed, in claim order.
 
-    Reads a few rows at a time, so that the cost is bounded by what is taken and by how many
-    different demands there are, whatever waits.
+    `select` reads a few rows at a time, so that the cost is bounded by what is taken and by how
+    many different demands there are, whatever waits. It does not see the rows in `unstored` yet.
     """
+    stored = (row for row in _stored(select, claim) if (row[_RUN_ID],) not in unstored)
+    own = sorted(_claimable(unstored.values(), claim)) if unstored else ()
+    for _, _, run_id, task_id in merge(stored, own) if own else stored:
+        yield task_id, run_id
+
+
+def _claimable(rows: Iterable[Row | None], claim: ClaimQuery) -> Iterator[Row]:
+    """Yield what the statements give of those rows that a session may be handed."""
+    owners = owner_keys(claim)
+    for row in rows:
+        if row is None:
+            continue
+        run_id, task_id, workspace_id, owner, rank, queued_at, channel = row[:7]
+        if (
+            workspace_id == claim.workspace_id
+            and owner in owners
+            and rank <= -claim.priority_min
+            and channel == (claim.channel or channel)
+            and _may_have(row, claim)
+        ):
+            yield rank, queued_at, run_id, task_id
+
+
+def _may_have(row: Row, claim: ClaimQuery) -> bool:
+    agent, wants, claimable = row[7], row[9], row[11]
+    if claimable == _WITH_DEMAND:
+        return agent in ("", claim.agent_name) and meets(_demand(wants), claim)
+    return bool(claimable)
+
+
+def _stored(select: Select, claim: ClaimQuery) -> Iterator[Row]:
     queue = _PLAIN[bool(claim.channel)]
     owned = _owned(claim, (claim.workspace_id,))
-    found = sorted(reader.select(queue.first, (*sum(owned, ()), claim.workspace_id)))
+    found = sorted(select(queue.first, (*sum(owned, ()), claim.workspace_id)))
     demanding = bool(found) and found[-1][0] == _LARGEST_RANK
-    rows = _in_order(reader, queue, owned, found[:-1] if demanding else found)
-    if demanding:
-        rows = merge(rows, *_demanding(reader, claim))
-    for _, _, run_id, task_id in rows:
-        yield task_id, run_id
+    rows = _in_order(select, queue, owned, found[:-1] if demanding else found)
+    return merge(rows, *_demanding(select, claim)) if demanding else rows
 
 
 def waiting_runs(reader: Reader, queued_before: int, limit: int) -> list[Row]:
@@ -105,16 +142,16 @@ def _owned(claim: ClaimQuery, of_queue: Row) -> list[Row]:
     return [(*of_queue, owner, -claim.priority_min, *channel) for owner in owner_keys(claim)]
 
 
-def _demanding(reader: Reader, claim: ClaimQuery) -> Iterator[Iterator[Row]]:
+def _demanding(select: Select, claim: ClaimQuery) -> Iterator[Iterator[Row]]:
     """Yield the rows of each demand that the session meets."""
     queue = _OF_DEMAND[bool(claim.channel)]
     for agent in {"", claim.agent_name}:
         group = (claim.workspace_id, agent)
-        for demand, wants in reader.select(_DEMANDS, group * 3):
+        for demand, wants in select(_DEMANDS, group * 3):
             if meets(_demand(wants), claim):
                 owned = _owned(claim, (*group, demand))
-                firsts = sorted(reader.select(queue.first, sum(owned, ())))
-                yield _in_order(reader, queue, owned, firsts)
+                firsts = sorted(select(queue.first, sum(owned, ())))
+                yield _in_order(select, queue, owned, firsts)
 
 
 @lru_cache(maxsize=4096)
@@ -122,21 +159,21 @@ def _demand(wants: str) -> Demand:
     return msgspec.json.decode(wants, type=Demand)
 
 
-def _in_order(reader: Reader, queue: _Queue, owned: list[Row], firsts: list[Row]) -> Iterator[Row]:
+def _in_order(select: Select, queue: _Queue, owned: list[Row], firsts: list[Row]) -> Iterator[Row]:
     """Yield the rows of all owners; the first of each are known already."""
     if not firsts:
         return
     yield firsts[0]
     # Hardly anybody asks for a second one, so only now it is read on.
-    following = merge(*(_owned_by(reader, queue.page, wanted) for wanted in owned))
+    following = merge(*(_owned_by(select, queue.page, wanted) for wanted in owned))
     yield from islice(following, 1, None)
 
 
-def _owned_by(reader: Reader, statement: str, wanted: Row) -> Iterator[Row]:
+def _owned_by(select: Select, statement: str, wanted: Row) -> Iterator[Row]:
     last: Row = (-_LARGEST_RANK, 0, "")
     size = _FIRST_PAGE
     while True:
-        page = reader.select(statement, (*wanted, *last, size))
+        page = select(statement, (*wanted, *last, size))
         yield from page
         if len(page) < size:
             return

@@ -17,11 +17,11 @@ from replay.postgresql.sessions import (
     CHANNEL,
     LOCK,
     OPTIONS,
-    PATIENT,
     LiveSession,
     Session,
     SnapshotSession,
     connect,
+    connect_patiently,
     value_of,
 )
 from replay.postgresql.writing import Writer
@@ -51,12 +51,12 @@ class PostgresAccess:
             raise StoreOpenError(message) from error
         self.live = SqlReader(self._live)
 
-    def connect(self, kind: type[Session] = Session) -> Session:
+    def connect(self) -> Session:
         """Return a session of its own; raises ForeignDatabaseError."""
-        return connect(self._parameters, kind)
+        return connect(self._parameters)
 
     @contextmanager
-    def snapshot(self, *, large: bool = False) -> Iterator[Session]:
+    def snapshot(self, *, large: bool = False) -> Iterator[Session | SnapshotSession]:
         """Yield a session whose selects all see the ledger as it is at the first of them.
 
         A `large` one fetches rows page by page.
@@ -68,7 +68,7 @@ class PostgresAccess:
         except BaseException:
             session.close()
             raise
-        if large or self._closed:
+        if isinstance(session, SnapshotSession) or self._closed:
             session.close()
         else:
             self._idle.append(session)
@@ -87,10 +87,8 @@ class PostgresAccess:
         session.execute(_BEGIN_READING)
         return session
 
-    def _patient(self) -> Session:
-        session = self.connect(SnapshotSession)
-        for statement in PATIENT:
-            session.raw.execute(statement)
+    def _patient(self) -> SnapshotSession:
+        session = connect_patiently(self._parameters)
         session.execute(_BEGIN_READING)
         return session
 
@@ -136,7 +134,7 @@ class PostgresAccess:
                 return True
         self._leading = None
         session = self.connect()
-        if value_of(session.execute("SELECT pg_try_advisory_lock(?, ?)", (LOCK, _LEADER))):
+        if value_of(session.execute(f"SELECT pg_try_advisory_lock({LOCK}, {_LEADER})")):
             self._leading = session
             return True
         session.close()
@@ -166,8 +164,8 @@ class PostgresAccess:
         """Keep other processes from the same work; raises StoreInUseError when one is at it."""
         session = self.connect()
         try:
-            statement = "SELECT pg_try_advisory_lock(?, hashtext(?))"
-            if not value_of(session.execute(statement, (LOCK, work))):
+            statement = f"SELECT pg_try_advisory_lock({LOCK}, hashtext(?))"
+            if not value_of(session.execute(statement, (work,))):
                 raise StoreInUseError(f"{work} in {self.place}", 0, "")
             yield
         finally:

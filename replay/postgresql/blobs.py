@@ -15,7 +15,8 @@ from replay.blobs.spool import spooled
 from replay.blobs.store import PIECE, BlobMissingError, end_of, failing_as_unavailable
 from replay.errors import unavailable
 from replay.postgresql.opening import place_of
-from replay.postgresql.sessions import OPTIONS, fault_of
+from replay.postgresql.pipeline import fault_of
+from replay.postgresql.sessions import OPTIONS
 from replay.store import Row
 
 _SESSIONS: Final = 4

@@ -40,10 +40,10 @@ def translated(statement: str) -> str:
 
 
 @lru_cache(maxsize=4096)
-def over_rows(statement: str, kinds: Sequence[type]) -> str | None:
+def over_rows(statement: str, kinds: Sequence[type]) -> str:
     """Return an INSERT or DELETE that takes all of its rows as one array for each column.
 
-    `kinds` are the types of the columns. None for any other statement.
+    `kinds` are the types of the columns. Raises ValueError for any other statement.
     """
     numbered = enumerate(kinds, 1)
     arrays = ", ".join(f"${number}::{_ARRAYS[kind]}" for number, kind in numbered)
@@ -53,4 +53,4 @@ def over_rows(statement: str, kinds: Sequence[type]) -> str | None:
     if found := _DELETE.fullmatch(statement):
         columns = ", ".join(_COLUMN.findall(found[2]))
         return f"DELETE FROM {found[1]} WHERE ({columns}) IN (SELECT * FROM unnest({arrays}))"
-    return None
+    raise ValueError(statement)

@@ -111,7 +111,7 @@ class LedgerRecorder(library.PostgresProcessRecorder):
     def _migrate(self) -> None:
         with closing(connect(_parameters(self.datastore))) as session:
             for statement in PATIENT:
-                session.raw.execute(statement)
+                session.execute(statement)
             session.execute("BEGIN")
             session.execute("SELECT pg_advisory_xact_lock(?)", (LOCK,))
             migrate(session, self._migrations)

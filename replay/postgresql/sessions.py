@@ -2,14 +2,17 @@
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
+from threading import Lock
 from typing import Any, Final
 
 import psycopg
-from psycopg import RawCursor, RawServerCursor, errors, pq
+from psycopg import RawCursor, RawServerCursor, pq
 from psycopg.types.numeric import IntLoader
 
 from replay.errors import ForeignDatabaseError
 from replay.postgresql.dialect import over_rows, translated
+from replay.postgresql.parameters import Parameter, column, scalar
+from replay.postgresql.pipeline import Answer, Pipeline, fault_of
 from replay.store import Row
 
 CHANNEL: Final = "taskledger"
@@ -18,13 +21,7 @@ CHANNEL: Final = "taskledger"
 LOCK: Final = 0x7461_736B
 """The advisory lock of all who write: sequences become visible in the order of commits."""
 
-_UNAVAILABLE: Final = (
-    psycopg.OperationalError,
-    psycopg.InterfaceError,
-    errors.ReadOnlySqlTransaction,
-)
 _PAGE: Final = 2_000
-_STATEMENTS: Final = 1_000
 OPTIONS: Final[dict[str, Any]] = {
     "connect_timeout": 5,
     "application_name": "taskledger",
@@ -36,19 +33,7 @@ OPTIONS: Final[dict[str, Any]] = {
     "options": "-c synchronous_commit=on -c statement_timeout=30s -c lock_timeout=5s"
     " -c idle_in_transaction_session_timeout=15s",
 }
-PATIENT: Final = (
-    b"SET statement_timeout=0",
-    b"SET idle_in_transaction_session_timeout=0",
-)
-
-
-def fault_of(error: psycopg.Error) -> ForeignDatabaseError:
-    """Return an error of the client library as this package knows them."""
-    return ForeignDatabaseError(
-        error,
-        unavailable=isinstance(error, _UNAVAILABLE),
-        outdated=isinstance(error, errors.UndefinedColumn),
-    )
+PATIENT: Final = ("SET statement_timeout=0", "SET idle_in_transaction_session_timeout=0")
 
 
 class Session:
@@ -57,43 +42,50 @@ class Session:
     def __init__(self, connection: psycopg.Connection[Row]) -> None:
         """Run statements on `connection`, which commits only when it is told to."""
         self.raw = connection
+        self.pipeline = Pipeline(connection)
+        self.lazy = False
+        self._turn = Lock()
 
     @property
     def in_transaction(self) -> bool:
         """Whether a transaction has begun and not ended."""
         return self.raw.info.transaction_status != pq.TransactionStatus.IDLE
 
-    def execute(self, statement: str, parameters: Sequence[Any] = ()) -> psycopg.Cursor[Row]:
-        """Run a statement; raises ForeignDatabaseError."""
-        try:
-            return self.raw.execute(translated(statement).encode(), parameters, prepare=True)
-        except psycopg.Error as error:
-            raise fault_of(error) from error
+    def execute(self, statement: str, parameters: Sequence[Any] = ()) -> Answer:
+        """Run a statement; raises ForeignDatabaseError.
 
-    def executemany(self, statement: str, rows: Iterable[Row]) -> psycopg.Cursor[Row]:
-        """Run a statement once for each row; raises ForeignDatabaseError.
-
-        The rows of an INSERT go there in one piece.
+        A `lazy` session does so once it waits for an answer; until then the statements are on
+        their way.
         """
+        return self._run(translated(statement), [scalar(value) for value in parameters])
+
+    def executemany(self, statement: str, rows: Iterable[Row]) -> None:
+        """Run an INSERT, or a DELETE by key, for all rows at once, as `execute` does."""
         found = list(rows)
-        try:
-            whole = over_rows(statement, _kinds(found)) if found else None
-            if whole is not None:
-                columns = [list(column) for column in zip(*found, strict=True)]
-                return self.raw.execute(translated(whole).encode(), columns, prepare=True)
-            cursor = self.raw.cursor()
-            cursor.executemany(translated(statement).encode(), found)
-        except psycopg.Error as error:
-            raise fault_of(error) from error
-        return cursor
+        if found:
+            whole = over_rows(statement, tuple(type(value) for value in found[0]))
+            self._run(translated(whole), [column(each) for each in zip(*found, strict=True)])
+
+    def _run(self, statement: str, parameters: Sequence[Parameter]) -> Answer:
+        if self.lazy:
+            return self.pipeline.send(statement.encode(), parameters)
+        # Reading sessions are used by threads as well.
+        with self._turn:
+            answer = self.pipeline.send(statement.encode(), parameters)
+            self.pipeline.wait()
+        return answer
+
+    def rollback(self) -> None:
+        """Undo the transaction; raises ForeignDatabaseError when the connection is broken."""
+        with suppress(ForeignDatabaseError):
+            # What was sent before may have failed, and then nothing behind it is done.
+            self.pipeline.wait()
+        self.lazy = False
+        self.execute("ROLLBACK")
 
     def close(self) -> None:
         """Close the connection."""
         self.raw.close()
-
-
-def _kinds(rows: list[Row]) -> tuple[type, ...]:
-    return tuple(type(value) for value in rows[0]) if rows else ()
 
 
 class LiveSession:
@@ -109,7 +101,7 @@ class LiveSession:
         """Whether a transaction has begun: each SELECT is one of its own."""
         return False
 
-    def execute(self, statement: str, parameters: Sequence[Any] = ()) -> psycopg.Cursor[Row]:
+    def execute(self, statement: str, parameters: Sequence[Any] = ()) -> Answer:
         """Run a SELECT, once more on a new session; raises ForeignDatabaseError."""
         try:
             return self._session.execute(statement, parameters)
@@ -120,7 +112,7 @@ class LiveSession:
         self._session = self._connect()
         return self._session.execute(statement, parameters)
 
-    def executemany(self, statement: str, rows: Iterable[Row]) -> psycopg.Cursor[Row]:
+    def executemany(self, statement: str, rows: Iterable[Row]) -> None:
         """Refuse: this session reads."""
         raise ForeignDatabaseError(f"not a SELECT: {statement}, {rows}")
 
@@ -129,49 +121,70 @@ class LiveSession:
         self._session.close()
 
 
-class SnapshotSession(Session):
+class SnapshotSession:
     """A session for large results: what is selected as a whole is fetched page by page."""
 
     def __init__(self, connection: psycopg.Connection[Row]) -> None:
         """Run statements on `connection`."""
-        super().__init__(connection)
+        self.raw = connection
         self._cursors: list[RawServerCursor[Row]] = []
 
+    @property
+    def in_transaction(self) -> bool:
+        """Whether a transaction has begun and not ended."""
+        return self.raw.info.transaction_status != pq.TransactionStatus.IDLE
+
     def execute(self, statement: str, parameters: Sequence[Any] = ()) -> psycopg.Cursor[Row]:
-        """Run a SELECT; raises ForeignDatabaseError."""
-        if parameters or not statement.startswith("SELECT"):
-            return super().execute(statement, parameters)
-        cursor = RawServerCursor(self.raw, f"c{len(self._cursors)}")
-        cursor.itersize = _PAGE
-        self._cursors.append(cursor)
+        """Run a statement; raises ForeignDatabaseError."""
+        query = translated(statement).encode()
         try:
-            return cursor.execute(translated(statement).encode())
+            if parameters or not statement.startswith("SELECT"):
+                return self.raw.execute(query, parameters, prepare=True)
+            cursor = RawServerCursor(self.raw, f"c{len(self._cursors)}")
+            cursor.itersize = _PAGE
+            self._cursors.append(cursor)
+            return cursor.execute(query)
         except psycopg.Error as error:
             raise fault_of(error) from error
+
+    def executemany(self, statement: str, rows: Iterable[Row]) -> None:
+        """Refuse: this session reads."""
+        raise ForeignDatabaseError(f"not a SELECT: {statement}, {rows}")
 
     def close(self) -> None:
         """Close the connection and what is open on it."""
         for cursor in self._cursors:
             with suppress(psycopg.Error):
                 cursor.close()
-        super().close()
+        self.raw.close()
 
 
-def value_of(cursor: psycopg.Cursor[Row]) -> Any:
+def value_of(answer: Answer) -> Any:
     """Return the one value that a statement gave, None when it gave no row."""
-    row = cursor.fetchone()
+    row = answer.fetchone()
     return row[0] if row else None
 
 
-def connect(parameters: Mapping[str, Any], kind: type[Session] = Session) -> Session:
+def connect(parameters: Mapping[str, Any]) -> Session:
     """Return a session of its own; raises ForeignDatabaseError."""
+    return Session(_connection(parameters))
+
+
+def connect_patiently(parameters: Mapping[str, Any]) -> SnapshotSession:
+    """Return a session for large results, which may take long; raises ForeignDatabaseError."""
+    connection = _connection(parameters)
+    for statement in PATIENT:
+        connection.execute(statement.encode())
+    return SnapshotSession(connection)
+
+
+def _connection(parameters: Mapping[str, Any]) -> psycopg.Connection[Row]:
     try:
-        raw: psycopg.Connection[Row] = psycopg.connect(
+        connection: psycopg.Connection[Row] = psycopg.connect(
             **parameters, **OPTIONS, autocommit=True, cursor_factory=RawCursor
         )
     except psycopg.Error as error:
         raise fault_of(error) from error
     # Sums of whole numbers are whole numbers.
-    raw.adapters.register_loader("numeric", IntLoader)
-    raw.prepared_max = _STATEMENTS
-    return kind(raw)
+    connection.adapters.register_loader("numeric", IntLoader)
+    return connection

@@ -20,6 +20,7 @@ from tests.bench import (
     in_process,
     reads,
     rebuild,
+    rebuild_postgresql,
     restart,
     scale,
     sse_lag,
@@ -44,6 +45,7 @@ CASES: Final[Mapping[str, Callable[[Options], list[Result]]]] = {
         as_of,
         reads,
         rebuild,
+        rebuild_postgresql,
         beside,
     )
 }

@@ -65,7 +65,7 @@ class Embedded:
         """Return transactions of any size; the committer may not be used beside them."""
         ledger = self._services.ledger
         desk = Desk(
-            committed=ledger.state,
+            committed=ledger,
             decide=decide,
             world_factory=world_of,
             projectors=PROJECTORS,

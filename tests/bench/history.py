@@ -67,6 +67,15 @@ def _end(number: int, run_id: str, session_id: str) -> Command:
     return FailLease(run_id=run_id, session_id=session_id, error="the page was gone")
 
 
+def live(where: Path | str, total: int, options: Options) -> None:
+    """Write about so many events into a new place."""
+    with embedded(where) as product, options.reporter.bar(f"{total:,} events", total) as bar:
+        writer = _Writer(product)
+        while writer.written < total:
+            writer.lives(min(SESSIONS, max(total // 20, 20)))
+            bar(writer.written)
+
+
 def lived(total: int, options: Options) -> Path:
     """Return a ledger of about so many events for one use, copied from the cache or made for it."""
     kept = options.cache / f"events-{total}-{seed.schema()}.db"
@@ -74,14 +83,7 @@ def lived(total: int, options: Options) -> Path:
         options.cache.mkdir(parents=True, exist_ok=True)
         unfinished = kept.with_suffix(".part")
         unfinished.unlink(missing_ok=True)
-        with (
-            embedded(unfinished) as product,
-            options.reporter.bar(f"{total:,} events", total) as bar,
-        ):
-            writer = _Writer(product)
-            while writer.written < total:
-                writer.lives(min(SESSIONS, max(total // 20, 20)))
-                bar(writer.written)
+        live(unfinished, total, options)
         unfinished.rename(kept)
     copy = options.folder / f"events-{total}.db"
     shutil.copyfile(kept, copy)

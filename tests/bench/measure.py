@@ -1,6 +1,7 @@
 """What a measurement is, and how two things are measured side by side."""
 
 import gc
+import os
 import statistics
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Literal
@@ -11,11 +12,20 @@ Compare = Literal["at least", "at most"]
 
 
 class Goal(Struct, frozen=True, kw_only=True):
-    """What a result has to reach: a bound on the ratio, on the measured value, or on either."""
+    """What a result has to reach: a bound on the ratio, on the measured value, or on either.
+
+    It can only be judged where there are as many processor `cores`.
+    """
 
     compare: Compare
     ratio: float | None = None
     value: float | None = None
+    cores: int = 1
+
+    @property
+    def judged(self) -> bool:
+        """Whether this machine has the cores."""
+        return (os.cpu_count() or 1) >= self.cores
 
     def met_by(self, measured: float, ratio: float | None) -> bool:
         """Whether one of the bounds holds."""

@@ -24,19 +24,24 @@ def _goal(goal: Goal, unit: str) -> str:
         bounds.append(f"{_number(goal.ratio)}x")
     if goal.value is not None:
         bounds.append(_number(goal.value, unit))
-    return f"{goal.compare} {' or '.join(bounds)}"
+    where = f" on {goal.cores} cores" if goal.cores > 1 else ""
+    return f"{goal.compare} {' or '.join(bounds)}{where}"
 
 
 def _reference(result: Result) -> str:
+    pairs = result.beside.items()
+    beside = ", ".join(f"{k} {v if isinstance(v, str) else _number(v)}" for k, v in pairs)
     if result.reference is None:
-        pairs = result.beside.items()
-        return ", ".join(f"{k} {v if isinstance(v, str) else _number(v)}" for k, v in pairs)
-    return f"{_number(result.reference, result.unit)} ({result.reference_what})"
+        return beside
+    known = f"{_number(result.reference, result.unit)} ({result.reference_what})"
+    return known if result.goal.judged else f"{known}; {beside}"
 
 
 def _verdict(result: Result) -> str:
     if result.ratio is None and result.goal.value is None:
         return "not compared"
+    if not result.goal.judged:
+        return "not judged"
     return "[green]met[/]" if result.met else "[red]not met[/]"
 
 

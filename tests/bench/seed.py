@@ -10,6 +10,7 @@ from typing import Final
 from domain.commands import Command, EnqueueRun
 from projections.catalog import PROJECTORS
 from replay.batch import Job
+from replay.steps import taken
 from replay.transaction import Transaction
 from tests.bench.case import Options
 from tests.bench.embedded import embedded, task_of
@@ -51,8 +52,8 @@ def write(path: Path, commands: Iterable[Command], total: int, what: str, option
 
 def write_batch(transaction: Transaction, jobs: list[Job]) -> None:
     """Write what jobs come to; raises the refusal of any of them."""
-    transaction.begin(wait=True)
-    transaction.write(jobs)
+    taken(transaction.begin(jobs, wait=True))
+    taken(transaction.write(jobs))
     for job in jobs:
         if job.error is not None:
             raise job.error

@@ -17,6 +17,11 @@ NAME: Final = "sse-lag"
 EVENTS_PER_SECOND: Final = 20
 _ROUND_LENGTH: Final = 5
 _SETTLE_SECONDS: Final = 0.1
+_PATIENCE_SECONDS: Final = 10.0
+"""An event that comes later than that is lost."""
+
+_AGENT: Final = 10_000
+"""None of those who work on the same ledger in other cases."""
 _END: Final = b"\n\n"
 _ID: Final = b"id: "
 
@@ -52,9 +57,16 @@ class Listener(asyncio.Protocol):
 class Side:
     """One server with its listeners and what makes its events."""
 
-    def __init__(self, port: int, script: Callable[[], Script], options: Options) -> None:
-        """Listen at `port`; `script` makes one event with each of its requests."""
+    def __init__(
+        self,
+        port: int,
+        script: Callable[[], Script],
+        options: Options,
+        listen_port: int | None = None,
+    ) -> None:
+        """Listen at a port; `script` makes one event with each of its requests to `port`."""
         self._port = port
+        self._listen_port = listen_port or port
         self._script = script
         self._options = options
         self._arrivals: list[tuple[int, int]] = []
@@ -70,10 +82,10 @@ class Side:
     async def open(self, stream: str) -> None:
         """Open all streams."""
         loop = asyncio.get_running_loop()
-        sent = request(self._port, "GET", stream)
+        sent = request(self._listen_port, "GET", stream)
         for _ in range(self._options.subscribers):
             make = partial(Listener, sent, self._arrived)
-            _, listener = await loop.create_connection(make, HOST, self._port)
+            _, listener = await loop.create_connection(make, HOST, self._listen_port)
             self._listeners.append(listener)
         await asyncio.sleep(_SETTLE_SECONDS)
 
@@ -90,7 +102,11 @@ class Side:
             await asyncio.sleep(max(0.0, wait))
             await maker.run(0)
         maker.close()
-        await asyncio.sleep(_SETTLE_SECONDS)
+        give_up = time.perf_counter() + _PATIENCE_SECONDS
+        while len(self._arrivals) < events * self._options.subscribers:
+            await asyncio.sleep(_SETTLE_SECONDS)
+            if time.perf_counter() > give_up:
+                break
         lags = self._lags(await self._times(), events)
         self.lags += lags
         return percentile(lags, 0.99)
@@ -124,15 +140,45 @@ def _broadcasts(port: int, source: Side) -> Script:
         yield Step(post(port, BROADCAST_PATH, source.last_event or b"data: {}"), 200)
 
 
-async def _measure(port: int, bare_port: int, options: Options) -> Result:
-    await play(port, registration(port, 0))
-    agent = Agent(port, 0)
+async def _claimed(port: int) -> tuple[str, Step]:
+    """Claim a run; return the path of its task's stream, and the request that reports in."""
+    await play(port, registration(port, _AGENT))
+    agent = Agent(port, _AGENT)
     claims: list[tuple[str, str]] = []
     await play(port, agent.claim(lambda *claimed: claims.append(claimed)))
     ((task_id, run_id),) = claims
-    ours = Side(port, lambda: repeat(agent.heartbeat(run_id)), options)
+    return f"/api/tasks/{task_id}/stream", agent.heartbeat(run_id)
+
+
+async def across(port: int, other_port: int, options: Options, case: str) -> Result:
+    """Return the lag of streams of another process beside that of streams of the same one."""
+    stream, heartbeat = await _claimed(port)
+    other = Side(port, lambda: repeat(heartbeat), options, other_port)
+    same = Side(port, lambda: repeat(heartbeat), options)
+    await other.open(stream)
+    await same.open(stream)
+    pairs = await side_by_side_async(options.rounds // 2 + 1, other.round, same.round)
+    other.close()
+    same.close()
+    return compared(
+        pairs,
+        case=case,
+        what=f"p99 from commit to client of another process, {options.subscribers} streams",
+        unit="ms",
+        reference_what="client of the same process",
+        goal=Goal(compare="at most", ratio=3),
+        beside={
+            "other p50 ms": percentile(other.lags, 0.5),
+            "same p50 ms": percentile(same.lags, 0.5),
+        },
+    )
+
+
+async def _measure(port: int, bare_port: int, options: Options) -> Result:
+    stream, heartbeat = await _claimed(port)
+    ours = Side(port, lambda: repeat(heartbeat), options)
     reference = Side(bare_port, lambda: _broadcasts(bare_port, ours), options)
-    await ours.open(f"/api/tasks/{task_id}/stream")
+    await ours.open(stream)
     await reference.open(STREAM_PATH)
     rounds = options.rounds // 2 + 1
     pairs = await side_by_side_async(rounds, ours.round, reference.round)

@@ -1,7 +1,7 @@
 """A ledger in a real SQLite in memory, just large enough to give projectors their changes."""
 
 import sqlite3
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import count
 from typing import Any
 
@@ -68,6 +68,19 @@ class Store:
         assert row[: table.key_columns] == key
         self.put(table, row)
 
+    def alter(self, table: Table, key: Row, change: Callable[..., Row | None], *given: Any) -> None:
+        row = change(self.get(table, key), *given)
+        if row is None:
+            self.delete(table, key)
+        else:
+            self.put(table, row)
+
+    def select_stored(self, statement: str, parameters: Sequence[Any] = ()) -> list[Row]:
+        return self.select(statement, parameters)
+
+    def unstored(self, table: Table) -> Mapping[Row, Row | None]:
+        return {}
+
     def delete(self, table: Table, key: Row) -> None:
         assert len(key) == table.key_columns
         self.writes += 1
@@ -111,7 +124,7 @@ class Ledger(Lookup, OnaLookup):
         return self.states.get(stream)
 
     def claimable_runs(self, query: ClaimQuery) -> Iterable[tuple[str, str]]:
-        return claimable_runs(self.store, query)
+        return claimable_runs(self.store.select, query)
 
     def waiting_runs(self, queued_before: int, limit: int) -> Sequence[tuple[str, str]]:
         return waiting_runs(self.store, queued_before, limit)

@@ -38,7 +38,7 @@ def wanted(
 
 
 def claimable(ledger: Ledger, query: ClaimQuery | None = None) -> list[str]:
-    return [run_id for _, run_id in claimable_runs(ledger.store, query or wanted())]
+    return [run_id for _, run_id in claimable_runs(ledger.store.select, query or wanted())]
 
 
 def queue(
@@ -333,7 +333,7 @@ def test_the_first_runs_of_a_long_queue_cost_a_few_small_reads(ledger: Ledger) -
     fill(ledger, rows)
 
     for query in (wanted("ws-1"), wanted("ws-1", channel="room")):
-        first = list(islice(claimable_runs(ledger.store, query), 30))
+        first = list(islice(claimable_runs(ledger.store.select, query), 30))
         assert [run_id for _, run_id in first] == [f"run-{n:05}" for n in range(30)]
 
     # One read for the first, then one for each owner and two more pages of the one that has runs.

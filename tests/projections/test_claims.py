@@ -12,6 +12,7 @@ from domain.values import NO_JSON, Json, Owner, Priority
 from domain.world import ClaimQuery
 from projections.backlog import BACKLOG
 from projections.queries.claims import claimable_runs, waiting_runs
+from projections.rows import Row
 from tests.projections.support import Ledger, rebuilt
 from tests.support.world import World
 
@@ -49,7 +50,7 @@ def needing(*capabilities: str) -> ExecutionProfile:
 
 
 def found(ledger: Ledger, claim: ClaimQuery) -> list[str]:
-    return [run_id for _, run_id in claimable_runs(ledger.store, claim)]
+    return [run_id for _, run_id in claimable_runs(ledger.store.select, claim)]
 
 
 class RandomQueue:
@@ -119,12 +120,39 @@ def test_the_queue_hands_out_what_a_scan_finds(ledger: Ledger, asked: list[Claim
     scanned = World()
     scanned.states = ledger.states
     for claim in asked:
-        runs = list(claimable_runs(ledger.store, claim))
+        runs = list(claimable_runs(ledger.store.select, claim))
         assert runs == list(scanned.claimable_runs(claim))
     again = rebuilt(ledger.history)
     assert ledger.store.rows(BACKLOG) == again.rows(BACKLOG)
     again.close()
     ledger.store.close()
+
+
+@settings(max_examples=80, deadline=None)
+@given(queues, st.lists(claims, min_size=5, max_size=5), st.integers(0, 2**32))
+def test_rows_that_are_not_stored_yet_count_as_if_they_were(
+    ledger: Ledger, asked: list[ClaimQuery], seed: int
+) -> None:
+    expected = [list(claimable_runs(ledger.store.select, claim)) for claim in asked]
+    unstored = unstore(ledger, Random(seed))
+    for claim, runs in zip(asked, expected, strict=True):
+        assert list(claimable_runs(ledger.store.select, claim, unstored)) == runs
+    ledger.store.close()
+
+
+def unstore(ledger: Ledger, random: Random) -> dict[Row, Row | None]:
+    """Take back rows of the queue in the store; return what is missing there."""
+    unstored: dict[Row, Row | None] = {}
+    for row in ledger.store.rows(BACKLOG):
+        if random.random() < 0.6:
+            unstored[row[:1]] = row
+            ledger.store.delete(BACKLOG, row[:1])
+        if random.random() < 0.3:
+            # As it was before: more urgent, or gone in the meantime.
+            name = random.choice((row[0], f"{row[0]}-gone"))
+            unstored.setdefault((name,), row if name == row[0] else None)
+            ledger.store.put(BACKLOG, (name, *row[1:4], row[4] - 1, *row[5:]))
+    return unstored
 
 
 def test_runs_that_ask_for_something_keep_their_place(ledger: Ledger) -> None:
@@ -178,7 +206,7 @@ def test_a_claim_looks_at_each_demand_once_whatever_waits(ledger: Ledger, channe
     )
     ledger.store.selects.clear()
     claim = asking(channel=channel, offered=frozenset(("go",)))
-    first = next(claimable_runs(ledger.store, claim))
+    first = next(claimable_runs(ledger.store.select, claim))
 
     assert first == ("t0", "r00000")
     # Those who ask for nothing, the demands of anybody and of the agent, and two that are met.

@@ -158,7 +158,7 @@ def test_the_queue_hands_out_what_a_scan_finds(ledger: Ledger, asked: list[Claim
     scanned = World()
     scanned.states = ledger.states
     for claim in asked:
-        found = list(claimable_runs(ledger.store, claim))
+        found = list(claimable_runs(ledger.store.select, claim))
         assert found == list(scanned.claimable_runs(claim))
     ledger.store.close()
 

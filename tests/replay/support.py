@@ -27,7 +27,7 @@ FRAMES = Table(
     key_columns=1,
     ddl=(
         f"CREATE TABLE IF NOT EXISTS {FEED_TABLE}"
-        f" (sequence INTEGER PRIMARY KEY, {', '.join(FEED_COLUMNS[1:])})",
+        f" (sequence INTEGER PRIMARY KEY, {' TEXT, '.join(FEED_COLUMNS[1:])} BLOB)",
     ),
 )
 POISON = "poison"

@@ -1,5 +1,6 @@
 """What is PostgreSQL's own: who may open it, in which order writers follow, how a session heals."""
 
+import asyncio
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import closing
@@ -8,14 +9,24 @@ import psycopg
 import pytest
 from eventsourcing.persistence import Notification, StoredEvent
 
-from replay.errors import ForeignDatabaseError, StoreOpenError
+from domain.errors import StreamHeldError
+from domain.recorded import workspace_stream
+from replay.errors import (
+    ForeignDatabaseError,
+    StoreOpenError,
+    StoreUnavailableError,
+    is_undone,
+)
 from replay.ledger import Ledger
 from replay.places import environment_of, without_password
 from replay.postgresql.dialect import over_rows, translated
 from replay.postgresql.recorder import Factory
+from replay.store import locked
 from tests.faults.client import until
+from tests.replay.support import committer_of, context, register, together
 from tests.support.postgres import GUARDED, PostgresServer, free_port, postgres
 
+pytestmark = pytest.mark.anyio
 WRITERS = 32
 EACH = 12
 
@@ -193,4 +204,170 @@ def test_rows_go_there_as_one_array_for_each_column() -> None:
     assert over_rows("DELETE FROM t WHERE a=? AND b=?", (str, int)) == (
         "DELETE FROM t WHERE (a, b) IN (SELECT * FROM unnest($1::text[], $2::bigint[]))"
     )
-    assert over_rows("UPDATE t SET a=?", (str,)) is None
+    with pytest.raises(ValueError, match="UPDATE"):
+        over_rows("UPDATE t SET a=?", (str,))
+
+
+VALUES = ("", "a", '\u00e4\U0001f600 \\ " {,}', 0, -1, 1 << 62, b"", b"\x00\xff", None)
+
+
+def test_values_come_back_as_they_went(place: str) -> None:
+    with closing(Ledger(environment_of(place))) as ledger:
+        session = ledger.writer.connection
+        for value in VALUES:
+            assert session.execute("SELECT ?", (value,)).fetchone() == (value,)
+        session.execute("CREATE TABLE kinds (a TEXT, b INTEGER, c BLOB)")
+        rows = [("", -(1 << 63), b""), (VALUES[2], (1 << 63) - 1, bytes(range(256)))]
+        session.executemany("INSERT INTO kinds VALUES (?,?,?)", rows)
+        session.executemany("INSERT INTO kinds VALUES (?,?,?)", [])
+
+        found = session.execute("SELECT * FROM kinds ORDER BY b")
+        assert found.fetchmany(1) == rows[:1]
+        assert list(found) == rows[1:]
+        assert session.execute("SELECT sum(b) FROM kinds").fetchone() == (-1,)
+        session.executemany("DELETE FROM kinds WHERE a=? AND b=?", [rows[0][:2]])
+        assert session.execute("SELECT count(*) FROM kinds").fetchone() == (1,)
+        assert session.execute("UPDATE kinds SET b = 0").rowcount == 1
+
+
+def test_what_fails_before_a_commit_is_surely_not_committed(place: str) -> None:
+    with closing(Ledger(environment_of(place))) as ledger:
+        writer = ledger.writer
+        locked(writer, 1).execute("INSERT INTO meta VALUES ('kept', 1)")
+        writer.commit()
+        doubtful = locked(writer, 1)
+        doubtful.execute("INSERT INTO meta VALUES ('undone', 1)")
+        failing = doubtful.execute("INSERT INTO meta VALUES ('kept', 2)")
+        with pytest.raises(ForeignDatabaseError, match="duplicate key") as failed:
+            writer.commit()
+
+        assert is_undone(failed.value)
+        with pytest.raises(ForeignDatabaseError, match="duplicate key"):
+            failing.fetchone()
+        writer.rollback()
+        found = locked(writer, 1).execute("SELECT key FROM meta WHERE key IN ('kept', 'undone')")
+        assert found.fetchall() == [("kept",)]
+
+
+def test_a_transaction_that_failed_can_be_undone(place: str) -> None:
+    with closing(Ledger(environment_of(place))) as ledger:
+        locked(ledger.writer, 1).execute("SELECT no_such_column")
+        ledger.writer.rollback()
+
+        assert locked(ledger.writer, 1).execute("SELECT 1").fetchone() == (1,)
+
+
+def test_a_session_that_was_ended_is_opened_anew_when_the_lock_is_taken(
+    cluster: PostgresServer, place: str
+) -> None:
+    with closing(Ledger(environment_of(place))) as ledger:
+        locked(ledger.writer, 1)
+        ledger.writer.rollback()
+        cluster.end_sessions(place)
+
+        assert locked(ledger.writer, 1).execute("SELECT 1").fetchone() == (1,)
+
+
+async def test_a_refused_row_fails_its_command_alone(place: str) -> None:
+    with closing(Ledger(environment_of(place))) as ledger:
+        committer = committer_of(ledger)
+        with psycopg.connect(place, autocommit=True) as admin:
+            admin.execute("ALTER TABLE names ADD CHECK (name <> 'refused')")
+        outcomes = await together(committer, *map(register, ("w1", "refused", "w2")))
+        await committer.close()
+
+        assert [getattr(outcome, "head", None) for outcome in outcomes] == [1, None, 2]
+        assert isinstance(outcomes[1], ForeignDatabaseError)
+
+
+async def test_a_command_without_the_loop_ends_the_batch_that_is_on_its_way(place: str) -> None:
+    commits: list[int] = []
+    settings = environment_of(place)
+    with closing(Ledger(settings)) as ledger, closing(Ledger(settings)) as other:
+        committer = committer_of(ledger, on_commit=[lambda commit: commits.append(commit.head)])
+        locked(other.writer, 1)
+        first = asyncio.create_task(committer.submit(register("w1"), context()))
+        await asyncio.sleep(0.1)
+        assert committer.committing
+        other.writer.rollback()
+        # What others committed is looked at behind the batch.
+        committer.poll()
+        assert committer.execute(register("w2"), context()).head == 2
+        assert (await first).head == 1
+        assert (await committer.submit(register("w3"), context())).head == 3
+        await committer.close()
+
+    assert commits == [1, 2, 3]
+
+
+async def test_the_loop_goes_on_while_another_process_writes(place: str) -> None:
+    settings = environment_of(place) | {"POSTGRES_LOCK_TIMEOUT": "1"}
+    with closing(Ledger(settings)) as first, closing(Ledger(settings)) as second:
+        committer = committer_of(first)
+        committer_of(second)
+        locked(second.writer, 1)
+        waiting = asyncio.create_task(committer.submit(register("w1"), context()))
+        await asyncio.sleep(0.1)
+        assert committer.committing
+        second.writer.rollback()
+        assert (await waiting).head == 1
+
+        locked(second.writer, 1)
+        with pytest.raises(StoreUnavailableError, match="lock timeout"):
+            await committer.submit(register("w2"), context())
+        second.writer.rollback()
+        assert (await committer.submit(register("w2"), context())).head == 2
+        await committer.close()
+
+
+async def test_what_another_process_committed_is_told_in_order(place: str) -> None:
+    told: list[tuple[int, int]] = []
+    with (
+        closing(Ledger(environment_of(place))) as first,
+        closing(Ledger(environment_of(place))) as second,
+    ):
+        here = committer_of(first, on_commit=[lambda each: told.append((each.previous, each.head))])
+        there = committer_of(second)
+        await there.submit(register("w1"), context())
+        await here.submit(register("w2"), context())
+        await there.submit(register("w3"), context())
+        here.poll()
+        for committer in (here, there):
+            await committer.close()
+
+    assert told == [(0, 1), (1, 2), (2, 3)]
+
+
+async def test_commands_find_what_another_process_has_left(place: str) -> None:
+    names = [f"w{number}" for number in range(40)]
+    with (
+        closing(Ledger(environment_of(place))) as first,
+        closing(Ledger(environment_of(place))) as second,
+    ):
+        here, there = committer_of(first), committer_of(second)
+        for committer in (here, there, there, here):
+            await together(committer, *map(register, names))
+        for committer in (here, there):
+            await committer.close()
+        second.refresh()
+        found = second.read(0, 1_000)
+
+    assert [each.sequence for each in found] == list(range(1, 161))
+    streams = [workspace_stream(name) for name in names]
+    assert [each.originator_id for each in found] == streams * 4
+    assert [each.originator_version for each in found] == [n for n in (1, 2, 3, 4) for _ in names]
+
+
+async def test_a_stream_that_cannot_be_read_holds_no_other_up(place: str) -> None:
+    with closing(Ledger(environment_of(place))) as ledger:
+        committer = committer_of(ledger)
+        await committer.submit(register("w1"), context())
+        with psycopg.connect(place, autocommit=True) as admin:
+            row = (2, workspace_stream("bad"), 1, "workspace.registered", b"\0")
+            admin.execute("INSERT INTO stored_events VALUES (%s, %s, %s, %s, %s)", row)
+        for head in (3, 4):
+            outcomes = await together(committer, register("bad"), register("w2"))
+
+            assert isinstance(outcomes[0], StreamHeldError)
+            assert getattr(outcomes[1], "head", None) == head
+        await committer.close()

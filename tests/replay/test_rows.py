@@ -1,13 +1,13 @@
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from projections.rows import Table
+from projections.rows import Row, Table
 from projections.schema import define
-from replay.rows import RowBuffer
+from replay.rows import MissingError, RowBuffer
 
 PAIRS = define("pairs", key={"a": "INTEGER", "b": "INTEGER"}, values={"value": "TEXT"}, eager=True)
 LATE = define("late", key={"a": "INTEGER"}, values={"value": "TEXT"})
@@ -191,3 +191,86 @@ def test_rows_are_those_of_a_plain_mapping(steps: list[tuple[str, *tuple[int, ..
 
     assert sorted(connection.execute("SELECT * FROM pairs")) == sorted(model.values())
     connection.close()
+
+
+@pytest.fixture
+def far(connection: sqlite3.Connection) -> RowBuffer:
+    rows = RowBuffer(TABLES)
+    rows.start(connection, far=True)
+    return rows
+
+
+def more(row: Row | None, key: int, text: str) -> Row | None:
+    known = row[1] if row else ""
+    return (key, known + text) if text else None
+
+
+def test_a_row_that_is_far_away_is_altered_once_it_is_there(
+    far: RowBuffer, connection: sqlite3.Connection
+) -> None:
+    connection.execute("INSERT INTO late VALUES (1, 'a')")
+    for text in ("b", "c"):
+        far.alter(LATE, (1,), more, 1, text)
+    far.alter(LATE, (2,), more, 2, "x")
+    # What was asked for is what was stored then.
+    connection.execute("DELETE FROM late")
+
+    assert far.get(LATE, (1,)) == (1, "abc")
+    far.alter(LATE, (1,), more, 1, "d")
+    far.alter(LATE, (2,), more, 2, "")
+    far.flush()
+    assert connection.execute("SELECT * FROM late").fetchall() == [(1, "abcd")]
+    assert far.written() == {"late": [(1, "abcd")]}
+
+
+def test_what_is_altered_can_be_taken_back(far: RowBuffer, connection: sqlite3.Connection) -> None:
+    connection.execute("BEGIN")
+    far.alter(LATE, (1,), more, 1, "a")
+    saved = far.saved([LATE])
+    far.alter(LATE, (1,), more, 1, "b")
+    far.alter(LATE, (2,), more, 2, "c")
+    far.restore(saved)
+
+    assert far.get(LATE, (1,)) == (1, "a")
+    assert far.get(LATE, (2,)) is None
+
+
+def test_what_is_missing_is_noted_and_read_in_one_go(
+    far: RowBuffer, connection: sqlite3.Connection
+) -> None:
+    connection.execute("INSERT INTO late VALUES (1, 'one')")
+    connection.execute("INSERT INTO pairs VALUES (1, 2, 'pair')")
+    statement = "SELECT value FROM pairs WHERE b = ?"
+    looks: list[Callable[[], object]] = [
+        lambda: far.get(LATE, (1,)),
+        lambda: far.get(LATE, (2,)),
+        lambda: far.select_keys(PAIRS, (1,)),
+        lambda: far.select(statement, (2,)),
+    ]
+    with far.looking_ahead():
+        for look in looks:
+            with pytest.raises(MissingError):
+                look()
+        # This cannot be foreseen.
+        with pytest.raises(MissingError):
+            far.select_keys(PAIRS, (1, 2))
+    assert far.ask(connection)
+    far.learn()
+    connection.execute("DELETE FROM late")
+    connection.execute("DELETE FROM pairs")
+
+    assert [look() for look in looks] == [(1, "one"), None, [(1, 2, "pair")], [("pair",)]]
+    assert far.reads == 0
+    assert not far.ask(connection)
+
+
+def test_an_answer_holds_until_rows_of_its_table_are_stored(far: RowBuffer) -> None:
+    statement = "SELECT value FROM pairs"
+    assert far.select_stored(statement) == []
+    far.put(PAIRS, (1, 2, "pair"))
+
+    assert far.select_stored(statement) == []
+    assert far.unstored(PAIRS) == {(1, 2): (1, 2, "pair")}
+    assert far.select(statement) == [("pair",)]
+    assert far.select_stored(statement) == [("pair",)]
+    assert far.unstored(PAIRS) == {}
