@@ -229,13 +229,13 @@ class Committer:
 
     def _follow(self) -> None:
         """Turn to what has come while there was a batch."""
-        if self._heard:
-            with suppress(StoreUnavailableError):
-                self.poll()
         if self._queue and not self._busy_since:
             self._schedule(asyncio.get_running_loop())
         if not self._queue and self._drained is not None and not self._drained.done():
             self._drained.set_result(None)
+        if self._heard:
+            with suppress(StoreUnavailableError):
+                self.poll()
 
     def _batch(self) -> Steps[None]:
         """Take the steps of one batch."""
@@ -353,7 +353,7 @@ class Committer:
         """Settle a batch whose COMMIT reported an error, which may yet have been done."""
         if is_undone(error):
             yield from self._recover(jobs, error)
-        elif self._transaction.survived():
+        elif (yield from self._transaction.survived()):
             self._land(jobs)
         else:
             self._fail(jobs, unavailable(error))

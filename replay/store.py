@@ -206,12 +206,13 @@ def begun(writer: Writer, ask: Callable[[Connection], None] = lambda _: None) ->
             connection = yield from writer.beginning()
             ask(connection)
             yield from writer.answered()
-        except DATABASE_ERRORS as error:
-            if is_busy(error):
+        except DATABASE_ERRORS:
+            if not writer.broken:
                 writer.rollback()
-            if anew or not writer.broken:
                 raise
             writer.reset()
+            if anew:
+                raise
         else:
             return connection
     raise AssertionError

@@ -7,6 +7,7 @@ from typing import Final
 
 from eventsourcing.persistence import PersistenceError
 
+from domain.recorded import Recorded
 from replay.attach import Attachment
 from replay.batch import Commit, Desk, Job, Projector, ProjectorError, separable
 from replay.errors import DATABASE_ERRORS, ReplayError, is_busy, unavailable
@@ -159,14 +160,22 @@ class Transaction:
         """Whether the store is far away, so that others can work while it does."""
         return self._writer.far
 
-    def survived(self) -> bool:
+    def survived(self) -> Steps[bool]:
         """Return whether a commit whose outcome is unknown is there after all."""
         self.abandon()
-        first = self.desk.groups[0][0]
-        version = first.originator_version
+        with suppress(*DATABASE_ERRORS):
+            # Where it may still be on its way, whoever gets the lock knows that it has ended.
+            yield from begun(self._writer)
+        try:
+            return self._is_there(self.desk.groups[0][0])
+        finally:
+            self._writer.rollback()
+
+    def _is_there(self, event: Recorded) -> bool:
+        version = event.originator_version
         with suppress(ReplayError, PersistenceError, *DATABASE_ERRORS):
-            found = self._ledger.events.get(first.originator_id, gt=version - 1, lte=version)
-            return any(event.event_id == first.event_id for event in found)
+            found = self._ledger.events.get(event.originator_id, gt=version - 1, lte=version)
+            return any(each.event_id == event.event_id for each in found)
         return False
 
     def finish(self) -> Commit:

@@ -16,12 +16,12 @@ from replay.postgresql.opening import place_of
 from replay.postgresql.sessions import (
     CHANNEL,
     LOCK,
-    OPTIONS,
     LiveSession,
     Session,
     SnapshotSession,
     connect,
     connect_patiently,
+    dialled,
     value_of,
 )
 from replay.postgresql.writing import Writer
@@ -125,7 +125,7 @@ class PostgresAccess:
             raise unavailable(error) from error
 
     def _leads(self) -> bool:
-        if self._leading is not None and not self._leading.raw.closed:
+        if self._leading is not None and not self._leading.broken:
             try:
                 self._leading.execute("SELECT 1")
             except ForeignDatabaseError:
@@ -141,17 +141,18 @@ class PostgresAccess:
         return False
 
     async def watch(self, heard: Callable[[], None]) -> None:
-        """Call `heard` whenever another session has committed, for as long as this runs."""
+        """Call `heard` whenever another process has committed, for as long as this runs."""
         while True:
             with suppress(psycopg.Error):
                 connection = await psycopg.AsyncConnection.connect(
-                    **self._parameters, **OPTIONS, autocommit=True
+                    **dialled(self._parameters), autocommit=True
                 )
                 async with connection:
                     await connection.execute(f"LISTEN {CHANNEL}".encode())
                     heard()
-                    async for _ in connection.notifies():
-                        heard()
+                    async for told in connection.notifies():
+                        if not self.writer.sent(told.pid):
+                            heard()
             await asyncio.sleep(_RECONNECT_SECONDS)
 
     @property

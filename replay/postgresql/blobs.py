@@ -16,7 +16,7 @@ from replay.blobs.store import PIECE, BlobMissingError, end_of, failing_as_unava
 from replay.errors import unavailable
 from replay.postgresql.opening import place_of
 from replay.postgresql.pipeline import fault_of
-from replay.postgresql.sessions import OPTIONS
+from replay.postgresql.sessions import dialled
 from replay.store import Row
 
 _SESSIONS: Final = 4
@@ -41,8 +41,7 @@ class _Sessions:
         self.pool = AsyncConnectionPool(
             connection_class=Session,
             kwargs={
-                **parameters,
-                **OPTIONS,
+                **dialled(parameters),
                 "autocommit": True,
                 "cursor_factory": AsyncRawCursor,
             },

@@ -6,7 +6,7 @@ from typing import Any, Final
 import psycopg
 
 from replay.errors import StoreOpenError
-from replay.postgresql.sessions import OPTIONS
+from replay.postgresql.sessions import dialled
 
 OLDEST: Final = 13
 """The oldest major version of PostgreSQL that is tested against (the last one in support)."""
@@ -26,7 +26,7 @@ def require_usable(parameters: Mapping[str, Any]) -> None:
     """Raise StoreOpenError, saying what hinders, when a database cannot keep a ledger."""
     place = place_of(parameters)
     try:
-        with psycopg.connect(**parameters, **OPTIONS, autocommit=True) as connection:
+        with psycopg.connect(**dialled(parameters), autocommit=True) as connection:
             version = connection.info.server_version // 10_000
             row = connection.execute(_TELL).fetchone()
     except psycopg.Error as error:

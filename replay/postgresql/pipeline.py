@@ -27,6 +27,9 @@ _UNAVAILABLE: Final = (
     errors.ReadOnlySqlTransaction,
 )
 _STATEMENTS: Final = 1_000
+_LOOK_SECONDS: Final = 1.0
+"""Whoever closes a socket wakes nobody who waits for it, so that it is looked at as well."""
+
 _DONE: Final = frozenset({pq.ExecStatus.TUPLES_OK, pq.ExecStatus.COMMAND_OK})
 
 
@@ -50,22 +53,24 @@ def _told() -> Iterator[None]:
 
 
 class _Traffic:
-    """Waits until a socket can be read, or written while there is something unsent."""
+    """Waits for a moment until a socket can be read, or written while something is unsent."""
 
     def __init__(self, socket: int, *, unsent: bool) -> None:
         self._socket = socket
         self._unsent = unsent
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._look: asyncio.TimerHandle | None = None
 
     def wait(self) -> None:
         self._leave()
         with selectors.DefaultSelector() as selector:
             wanted = selectors.EVENT_READ | (selectors.EVENT_WRITE if self._unsent else 0)
             selector.register(self._socket, wanted)
-            selector.select()
+            selector.select(_LOOK_SECONDS)
 
     def call(self, go_on: Callable[[], None]) -> None:
         self._loop = asyncio.get_running_loop()
+        self._look = self._loop.call_later(_LOOK_SECONDS, self._ready, go_on)
         self._loop.add_reader(self._socket, self._ready, go_on)
         if self._unsent:
             self._loop.add_writer(self._socket, self._ready, go_on)
@@ -75,7 +80,8 @@ class _Traffic:
         go_on()
 
     def _leave(self) -> None:
-        if self._loop is not None:
+        if self._loop is not None and self._look is not None:
+            self._look.cancel()
             self._loop.remove_reader(self._socket)
             self._loop.remove_writer(self._socket)
             self._loop = None
@@ -84,12 +90,13 @@ class _Traffic:
 class Answer:
     """What a statement gave. Looking at it waits for it and raises ForeignDatabaseError."""
 
-    __slots__ = ("_at", "_pipeline", "_rows", "name", "result")
+    __slots__ = ("_at", "_pipeline", "_rows", "error", "name", "result")
 
     def __init__(self, pipeline: "Pipeline", name: bytes = b"") -> None:
         """Belong to a statement that is sent, or to the preparation of one under a name."""
         self.name = name
         self.result: PGresult | None = None
+        self.error: psycopg.Error | None = None
         self._pipeline = pipeline
         self._rows: list[Row] | None = None
         self._at = 0
@@ -102,15 +109,15 @@ class Answer:
     def _found(self) -> PGresult:
         if self.result is None:
             self._pipeline.wait()
+        if self.error is not None:
+            raise fault_of(self.error) from self.error
         assert self.result is not None
-        if self.result.status not in _DONE:
-            raise fault_of(errors.error_from_result(self.result))
         return self.result
 
     @property
     def failed(self) -> bool:
         """Whether it is known that the server did not do it."""
-        return self.result is not None and self.result.status not in _DONE
+        return self.error is not None
 
     def fetchall(self) -> list[Row]:
         """Return the rows that are left."""
@@ -133,9 +140,10 @@ class Answer:
 
 
 class Pipeline:
-    """The one way in which statements go to the server of a connection.
+    """The one way in which statements go to the server of a connection, for one thread at a time.
 
     Raises ForeignDatabaseError: at once when the connection is broken, otherwise when waiting.
+    Answers that do not fit what was sent break the connection as well.
     """
 
     def __init__(self, connection: psycopg.Connection[Row]) -> None:
@@ -145,15 +153,12 @@ class Pipeline:
         self._server.enter_pipeline_mode()
         self._names: dict[tuple[bytes, tuple[int, ...]], bytes] = {}
         self._numbers = count()
+        # None stands for the end of what was sent in one go.
         self._expected: deque[Answer | None] = deque()
         self._part: PGresult | None = None
+        self._arrived: list[tuple[Answer, PGresult]] = []
         self._error: psycopg.Error | None = None
         self._synced = True
-
-    @property
-    def idle(self) -> bool:
-        """Whether everything sent has been answered."""
-        return not self._expected
 
     @_told()
     def send(self, statement: bytes, parameters: Sequence[Parameter] = ()) -> Answer:
@@ -162,13 +167,11 @@ class Pipeline:
         values = [each.data for each in parameters]
         formats = [pq.Format.BINARY] * len(values)
         name = self._prepared(statement, kinds)
+        answer = self._awaited(Answer(self))
         if name:
             self._server.send_query_prepared(name, values, formats)
         else:
             self._server.send_query_params(statement, values, kinds, formats)
-        self._synced = False
-        answer = Answer(self)
-        self._expected.append(answer)
         return answer
 
     def _prepared(self, statement: bytes, kinds: tuple[int, ...]) -> bytes:
@@ -176,23 +179,27 @@ class Pipeline:
         name = self._names.get((statement, kinds), b"")
         if not name and len(self._names) < _STATEMENTS:
             name = b"s%d" % next(self._numbers)
-            self._server.send_prepare(name, statement, kinds)
+            self._awaited(Answer(self, name))
             self._names[statement, kinds] = name
-            self._expected.append(Answer(self, name))
+            self._server.send_prepare(name, statement, kinds)
         return name
 
-    @_told()
-    def push(self) -> None:
-        """Let the server begin with what was sent."""
-        self._server.flush()
+    def _awaited(self, answer: Answer) -> Answer:
+        """Note an answer before it is asked for: one too many is found out, one too few may not."""
+        self._synced = False
+        self._expected.append(answer)
+        return answer
 
     @_told()
     def finish(self) -> None:
-        """Tell the server that nothing follows for now, so that it answers at once."""
+        """Let the server do and answer what was sent; from here on it may lose its patience.
+
+        A server that was not told that nothing follows for now waits for more, however long.
+        """
         if not self._synced:
-            self._server.pipeline_sync()
             self._expected.append(None)
             self._synced = True
+            self._server.pipeline_sync()
         self._server.flush()
 
     @_told()
@@ -216,24 +223,48 @@ class Pipeline:
         return True
 
     def _take(self, result: PGresult | None) -> None:
-        expected = self._expected[0]
-        if expected is None:
-            self._expected.popleft()
-        elif result is not None:
-            self._part = result
-        elif self._part is not None:
-            self._expected.popleft()
-            expected.result, self._part = self._part, None
-            if expected.result.status not in _DONE:
-                self._note_failure(expected, expected.result)
-        elif self._server.status == pq.ConnStatus.BAD:
-            raise psycopg.OperationalError(self._server.get_error_message())
+        """Take the next thing that the server has to say.
 
-    def _note_failure(self, answer: Answer, result: PGresult) -> None:
-        if answer.name:
-            self._names = {key: name for key, name in self._names.items() if name != answer.name}
-        if self._error is None:
-            self._error = errors.error_from_result(result)
+        Of a statement that is one result with nothing behind it, of an end one result alone unless
+        it failed: see PQgetResult and PQpipelineSync in the manual of libpq.
+        """
+        expected, part = self._expected[0], self._part
+        ended = result is not None and result.status == pq.ExecStatus.PIPELINE_SYNC
+        if ended and expected is None and part is None:
+            self._expected.popleft()
+            self._settle()
+        elif result is not None and not ended and part is None:
+            self._part = result
+        elif result is None and part is not None and (expected or part.status not in _DONE):
+            self._part = None
+            self._note(expected, part)
+        else:
+            self._connection.close()
+            message = "what the database server answers does not fit what it was sent"
+            raise psycopg.OperationalError(message)
+
+    def _note(self, expected: Answer | None, result: PGresult) -> None:
+        if expected is None:
+            self._error = self._error or errors.error_from_result(result)
+        else:
+            self._expected.popleft()
+            self._arrived.append((expected, result))
+
+    def _settle(self) -> None:
+        """Give the answers to those who asked, now that their number is right."""
+        failed: psycopg.Error | None = None
+        arrived, self._arrived = self._arrived, []
+        for answer, result in arrived:
+            answer.result = result
+            if result.status not in _DONE:
+                # Behind the first that fails the others are passed over.
+                failed = answer.error = failed or errors.error_from_result(result)
+                self._forget(answer.name)
+        self._error = self._error or failed
+
+    def _forget(self, prepared: bytes) -> None:
+        if prepared:
+            self._names = {key: name for key, name in self._names.items() if name != prepared}
 
     def wait(self) -> None:
         """Wait until everything sent is answered."""
@@ -243,7 +274,11 @@ class Pipeline:
         """Wait in steps until everything sent is answered."""
         self.finish()
         while not self.pump():
-            yield _Traffic(self._server.socket, unsent=bool(self._server.flush()))
+            yield self._traffic()
+
+    @_told()
+    def _traffic(self) -> _Traffic:
+        return _Traffic(self._server.socket, unsent=bool(self._server.flush()))
 
     @_told()
     def rows_of(self, result: PGresult) -> list[Row]:

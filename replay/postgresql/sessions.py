@@ -1,8 +1,8 @@
 """PostgreSQL sessions: how they are opened, read through and written through."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import suppress
-from threading import Lock
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from threading import Lock, RLock
 from typing import Any, Final
 
 import psycopg
@@ -13,6 +13,7 @@ from replay.errors import ForeignDatabaseError
 from replay.postgresql.dialect import over_rows, translated
 from replay.postgresql.parameters import Parameter, column, scalar
 from replay.postgresql.pipeline import Answer, Pipeline, fault_of
+from replay.steps import Steps
 from replay.store import Row
 
 CHANNEL: Final = "taskledger"
@@ -22,40 +23,79 @@ LOCK: Final = 0x7461_736B
 """The advisory lock of all who write: sequences become visible in the order of commits."""
 
 _PAGE: Final = 2_000
-OPTIONS: Final[dict[str, Any]] = {
+_TURN_SECONDS: Final = 5.0
+_DEFAULTS: Final[dict[str, Any]] = {
     "connect_timeout": 5,
     "application_name": "taskledger",
-    "client_encoding": "utf8",
     "keepalives_idle": 10,
     "keepalives_interval": 5,
     "keepalives_count": 3,
-    # A process that hangs must not hold the lock of all writers for ever.
-    "options": "-c synchronous_commit=on -c statement_timeout=30s -c lock_timeout=5s"
-    " -c idle_in_transaction_session_timeout=15s",
+    # Milliseconds after which a server that takes nothing more is taken for gone.
+    "tcp_user_timeout": 30_000,
 }
+# A process that hangs must not hold the lock of all writers for ever.
+_OPTIONS: Final = (
+    "-c synchronous_commit=on -c statement_timeout=30s -c lock_timeout=5s"
+    " -c idle_in_transaction_session_timeout=15s"
+)
 PATIENT: Final = ("SET statement_timeout=0", "SET idle_in_transaction_session_timeout=0")
 
 
 class Session:
-    """A connection that takes this package's statements."""
+    """A connection that takes this package's statements, those of one thread at a time.
+
+    `number` is what the server knows it by.
+    """
 
     def __init__(self, connection: psycopg.Connection[Row]) -> None:
         """Run statements on `connection`, which commits only when it is told to."""
-        self.raw = connection
-        self.pipeline = Pipeline(connection)
-        self.lazy = False
-        self._turn = Lock()
+        self.number = connection.info.backend_pid
+        self._connection = connection
+        self._pipeline = Pipeline(connection)
+        self._lock = RLock()
+        self._taken = False
 
     @property
     def in_transaction(self) -> bool:
         """Whether a transaction has begun and not ended."""
-        return self.raw.info.transaction_status != pq.TransactionStatus.IDLE
+        return self._connection.info.transaction_status != pq.TransactionStatus.IDLE
+
+    @property
+    def broken(self) -> bool:
+        """Whether the connection has ended, in whatever way."""
+        return self._connection.closed
+
+    @contextmanager
+    def _turn(self) -> Iterator[None]:
+        if not self._lock.acquire(timeout=_TURN_SECONDS):
+            message = "another thread uses the session"
+            raise ForeignDatabaseError(message, busy=True)
+        try:
+            yield
+        finally:
+            self._lock.release()
+
+    def take(self) -> None:
+        """Keep other threads from the session, and wait for no statement, until it is released.
+
+        Raises ForeignDatabaseError, busy when another thread keeps it.
+        """
+        with self._turn():
+            if not self._taken:
+                self._lock.acquire()
+                self._taken = True
+
+    def release(self) -> None:
+        """Let others use the session that was taken, if it was."""
+        if self._taken:
+            self._taken = False
+            self._lock.release()
 
     def execute(self, statement: str, parameters: Sequence[Any] = ()) -> Answer:
         """Run a statement; raises ForeignDatabaseError.
 
-        A `lazy` session does so once it waits for an answer; until then the statements are on
-        their way.
+        In a session that is taken it is only sent: it runs while nobody waits, and looking at its
+        answer waits for that.
         """
         return self._run(translated(statement), [scalar(value) for value in parameters])
 
@@ -67,25 +107,37 @@ class Session:
             self._run(translated(whole), [column(each) for each in zip(*found, strict=True)])
 
     def _run(self, statement: str, parameters: Sequence[Parameter]) -> Answer:
-        if self.lazy:
-            return self.pipeline.send(statement.encode(), parameters)
-        # Reading sessions are used by threads as well.
-        with self._turn:
-            answer = self.pipeline.send(statement.encode(), parameters)
-            self.pipeline.wait()
+        with self._turn():
+            answer = self._pipeline.send(statement.encode(), parameters)
+            if not self._taken:
+                self._pipeline.wait()
         return answer
 
+    def push(self) -> None:
+        """Let the server begin with what it has been sent; raises ForeignDatabaseError."""
+        self._pipeline.finish()
+
+    def answered(self) -> Steps[None]:
+        """Wait in steps for everything that was sent; raises ForeignDatabaseError."""
+        yield from self._pipeline.answered()
+
     def rollback(self) -> None:
-        """Undo the transaction; raises ForeignDatabaseError when the connection is broken."""
-        with suppress(ForeignDatabaseError):
-            # What was sent before may have failed, and then nothing behind it is done.
-            self.pipeline.wait()
-        self.lazy = False
-        self.execute("ROLLBACK")
+        """Undo the transaction and release the session.
+
+        Raises ForeignDatabaseError when the connection is broken.
+        """
+        with self._turn():
+            with suppress(ForeignDatabaseError):
+                # What was sent before may have failed, and then nothing behind it is done.
+                self._pipeline.wait()
+            self.release()
+            self.execute("ROLLBACK")
 
     def close(self) -> None:
-        """Close the connection."""
-        self.raw.close()
+        """Close the connection, after what another thread does on it."""
+        with suppress(ForeignDatabaseError), self._turn():
+            self.release()
+        self._connection.close()
 
 
 class LiveSession:
@@ -95,6 +147,7 @@ class LiveSession:
         """Open the first session; raises ForeignDatabaseError."""
         self._connect = connect
         self._session = connect()
+        self._lock = Lock()
 
     @property
     def in_transaction(self) -> bool:
@@ -103,14 +156,21 @@ class LiveSession:
 
     def execute(self, statement: str, parameters: Sequence[Any] = ()) -> Answer:
         """Run a SELECT, once more on a new session; raises ForeignDatabaseError."""
+        session = self._session
         try:
-            return self._session.execute(statement, parameters)
+            return session.execute(statement, parameters)
         except ForeignDatabaseError:
-            if not self._session.raw.broken and not self._session.raw.closed:
+            if not session.broken:
                 raise
-        self._session.close()
-        self._session = self._connect()
-        return self._session.execute(statement, parameters)
+        return self._instead_of(session).execute(statement, parameters)
+
+    def _instead_of(self, broken: Session) -> Session:
+        """Return another session, which another thread may have opened already."""
+        with self._lock:
+            if self._session is broken:
+                broken.close()
+                self._session = self._connect()
+            return self._session
 
     def executemany(self, statement: str, rows: Iterable[Row]) -> None:
         """Refuse: this session reads."""
@@ -165,6 +225,12 @@ def value_of(answer: Answer) -> Any:
     return row[0] if row else None
 
 
+def dialled(parameters: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what to connect with; what an operator's URL says goes before what is usual here."""
+    options = f"{_OPTIONS} {parameters.get('options', '')}"
+    return {**_DEFAULTS, **parameters, "options": options, "client_encoding": "utf8"}
+
+
 def connect(parameters: Mapping[str, Any]) -> Session:
     """Return a session of its own; raises ForeignDatabaseError."""
     return Session(_connection(parameters))
@@ -181,7 +247,7 @@ def connect_patiently(parameters: Mapping[str, Any]) -> SnapshotSession:
 def _connection(parameters: Mapping[str, Any]) -> psycopg.Connection[Row]:
     try:
         connection: psycopg.Connection[Row] = psycopg.connect(
-            **parameters, **OPTIONS, autocommit=True, cursor_factory=RawCursor
+            **dialled(parameters), autocommit=True, cursor_factory=RawCursor
         )
     except psycopg.Error as error:
         raise fault_of(error) from error

@@ -64,7 +64,7 @@ class Writer:
         return session
 
     def _ask(self, session: Session, lock: str) -> Answer:
-        session.lazy = True
+        session.take()
         session.execute("BEGIN ISOLATION LEVEL READ COMMITTED")
         locked = session.execute(lock)
         self._writes = session.execute(_WRITES)
@@ -83,18 +83,21 @@ class Writer:
 
     def push(self) -> None:
         """Let the server begin with what it has been sent; raises ForeignDatabaseError."""
-        self.connection.pipeline.push()
+        self.connection.push()
 
     def answered(self) -> Steps[None]:
         """Wait for everything that has been asked for; raises ForeignDatabaseError."""
         if self._session is not None:
-            yield from self._session.pipeline.answered()
+            yield from self._session.answered()
 
     @property
     def broken(self) -> bool:
         """Whether the session has ended otherwise than by us."""
-        session = self._session
-        return session is not None and (session.raw.broken or session.raw.closed)
+        return self._session is not None and self._session.broken
+
+    def sent(self, session: int) -> bool:
+        """Whether something comes from this session, of which the server gives the number."""
+        return self._session is not None and self._session.number == session
 
     def disturbed(self) -> bool:
         """Whether another session has written since the last time this was asked."""
@@ -128,19 +131,22 @@ class Writer:
         written = session.execute(_COUNT_WRITE)
         session.execute(f"NOTIFY {CHANNEL}")
         session.execute("COMMIT")
-        session.lazy = False
         try:
-            yield from session.pipeline.answered()
+            yield from session.answered()
         except ForeignDatabaseError as error:
             error.undone = written.failed
             raise
+        session.release()
         if value_of(written) == self._seen + 1:
             self._seen += 1
 
     def rollback(self) -> None:
-        """Undo the transaction, if there is one."""
+        """Undo the transaction, if there is one; a session that cannot is dropped, which does."""
         if self._session is not None and self._session.in_transaction:
-            self._session.rollback()
+            try:
+                self._session.rollback()
+            except ForeignDatabaseError:
+                self.reset()
 
     def reset(self) -> None:
         """Undo the transaction and drop the session; the next use opens a new one."""

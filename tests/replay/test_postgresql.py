@@ -91,6 +91,14 @@ def test_the_password_may_come_from_the_environment(
     Ledger(environment_of(f"postgresql://keeper@127.0.0.1:{cluster.port}/{name}")).close()
 
 
+def test_the_url_says_how_to_connect_before_what_is_usual(place: str) -> None:
+    more = "connect_timeout=3&application_name=mine&options=-c%20lock_timeout%3D7s"
+    shown = "SELECT current_setting('application_name'), current_setting('lock_timeout')"
+    with closing(Ledger(environment_of(f"{place}?{more}"))) as ledger:
+        assert ledger.reader.select(shown) == [("mine", "7s")]
+        assert ledger.reader.select("SHOW statement_timeout") == [("30s",)]
+
+
 def test_a_newer_schema_is_refused(place: str) -> None:
     Ledger(environment_of(place)).close()
     with psycopg.connect(place, autocommit=True) as admin:
@@ -336,6 +344,27 @@ async def test_what_another_process_committed_is_told_in_order(place: str) -> No
             await committer.close()
 
     assert told == [(0, 1), (1, 2), (2, 3)]
+
+
+async def test_a_process_hears_of_the_commits_of_others_only(place: str) -> None:
+    heard: list[int] = []
+    with (
+        closing(Ledger(environment_of(place))) as first,
+        closing(Ledger(environment_of(place))) as second,
+    ):
+        here, there = committer_of(first), committer_of(second)
+        watching = asyncio.create_task(first.access.watch(lambda: heard.append(second.head)))
+        while not heard:
+            await asyncio.sleep(0.01)
+        await here.submit(register("w1"), context())
+        await there.submit(register("w2"), context())
+        while len(heard) < 2:
+            await asyncio.sleep(0.01)
+        watching.cancel()
+        for committer in (here, there):
+            await committer.close()
+
+    assert heard == [0, 2]
 
 
 async def test_commands_find_what_another_process_has_left(place: str) -> None:

@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
+import psycopg
+
 from api.services import Services
 from replay.ledger import Ledger
 from replay.places import environment_of
@@ -35,14 +37,16 @@ def slow_commits(services: Services, seconds: float) -> None:
     if isinstance(connection, sqlite3.Connection):
         connection.set_trace_callback(lambda sql: time.sleep(seconds) if sql == "COMMIT" else None)
         return
-    connection.execute(
-        f"CREATE OR REPLACE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS"
-        f" 'BEGIN PERFORM pg_sleep({seconds}); RETURN NULL; END'"
-    )
-    connection.execute(
-        "CREATE CONSTRAINT TRIGGER slow AFTER UPDATE ON ledger_writes"
-        " DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION slow()"
-    )
+    # The server may be at work in its own session.
+    with psycopg.connect(services.settings.store) as admin:
+        admin.execute(
+            f"CREATE OR REPLACE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS"
+            f" 'BEGIN PERFORM pg_sleep({seconds}); RETURN NULL; END'".encode()
+        )
+        admin.execute(
+            "CREATE CONSTRAINT TRIGGER slow AFTER UPDATE ON ledger_writes"
+            " DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION slow()"
+        )
 
 
 def lose_blobs(services: Services) -> None:

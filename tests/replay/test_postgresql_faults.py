@@ -1,0 +1,167 @@
+"""A committer whose sessions on PostgreSQL end in the middle of its work."""
+
+import asyncio
+import os
+import socket
+from collections.abc import Iterator
+from contextlib import closing, suppress
+from stat import S_ISSOCK
+
+import psycopg
+import pytest
+
+from domain.errors import ValidationError
+from domain.world import Context
+from replay.batch import AbandonedError
+from replay.committer import Committer
+from replay.errors import StoreUnavailableError
+from replay.ledger import Ledger
+from replay.places import environment_of
+from replay.store import locked
+from tests.replay.support import committer_of, context, register, together
+from tests.support.postgres import shared
+
+pytestmark = pytest.mark.anyio
+MOST_FILES = 1024
+
+
+@pytest.fixture(name="place")
+def _place() -> Iterator[str]:
+    with shared().database() as place:
+        yield place
+
+
+@pytest.fixture(name="ledger")
+def _ledger(place: str) -> Iterator[Ledger]:
+    with closing(Ledger(environment_of(place))) as ledger:
+        yield ledger
+
+
+def at_each_commit(place: str, action: str) -> None:
+    """Let the database do something in the middle of every COMMIT."""
+    with psycopg.connect(place, autocommit=True) as admin:
+        admin.execute(
+            f"CREATE FUNCTION act() RETURNS trigger LANGUAGE plpgsql AS"
+            f" 'BEGIN PERFORM {action}; RETURN NULL; END'".encode()
+        )
+        admin.execute(
+            "CREATE CONSTRAINT TRIGGER act AFTER UPDATE ON ledger_writes"
+            " DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION act()"
+        )
+
+
+def let_commits_be(place: str) -> None:
+    """Undo `at_each_commit`."""
+    with psycopg.connect(place, autocommit=True) as admin:
+        admin.execute("DROP TRIGGER act ON ledger_writes")
+
+
+def cut_connections() -> None:
+    """Cut every connection of this process to the server, which learns of it late."""
+    for file in range(MOST_FILES):
+        with suppress(OSError):
+            if S_ISSOCK(os.fstat(file).st_mode):
+                with socket.socket(fileno=os.dup(file)) as found:
+                    if found.getpeername()[1:] == (shared().port,):
+                        found.shutdown(socket.SHUT_RDWR)
+
+
+async def goes_on(committer: Committer, ledger: Ledger, names: list[str]) -> bool:
+    """Whether a command is taken and the log holds what it should."""
+    await committer.submit(register("after"), context())
+    await committer.close()
+    found = ledger.read(0, 100)
+    return [each.originator_id for each in found] == [f"workspace:{n}" for n in [*names, "after"]]
+
+
+async def test_ended_before_a_batch(ledger: Ledger, place: str) -> None:
+    committer = committer_of(ledger)
+    await committer.submit(register("w1"), context())
+    shared().end_sessions(place)
+    await committer.submit(register("w2"), context())
+
+    assert await goes_on(committer, ledger, ["w1", "w2"])
+
+
+async def test_ended_while_the_lock_is_waited_for(ledger: Ledger, place: str) -> None:
+    with closing(Ledger(environment_of(place))) as other:
+        committer = committer_of(ledger)
+        locked(other.writer, 1)
+        waiting = asyncio.create_task(committer.submit(register("w1"), context()))
+        await asyncio.sleep(0.1)
+        shared().end_sessions(place)
+        await waiting
+
+        assert await goes_on(committer, ledger, ["w1"])
+
+
+async def test_ended_while_commands_are_decided(ledger: Ledger, place: str) -> None:
+    committer = committer_of(ledger)
+
+    def ending() -> Context:
+        shared().end_sessions(place)
+        return context()
+
+    for _ in range(2):
+        with pytest.raises(StoreUnavailableError):
+            await committer.submit(register("lost"), ending)
+
+    assert await goes_on(committer, ledger, [])
+
+
+async def test_ended_before_a_batch_with_nothing_to_write_is_undone(
+    ledger: Ledger, place: str
+) -> None:
+    committer = committer_of(ledger)
+    await committer.submit(register("w1"), context())
+    looks = iter((False,))
+
+    def gone() -> bool:
+        if next(looks, True):
+            shared().end_sessions(place)
+            return True
+        return False
+
+    leaving = asyncio.create_task(committer.submit(register("w2"), context(), gone=gone))
+    refused = asyncio.create_task(committer.submit(register("w3", "w1"), context()))
+
+    with pytest.raises(AbandonedError):
+        await leaving
+    with pytest.raises(ValidationError):
+        await refused
+    assert await goes_on(committer, ledger, ["w1"])
+
+
+async def test_ended_in_the_commit(ledger: Ledger, place: str) -> None:
+    committer = committer_of(ledger)
+    at_each_commit(place, "pg_terminate_backend(pg_backend_pid())")
+    outcomes = await together(committer, register("lost"), register("lost too"))
+    let_commits_be(place)
+
+    assert [type(each) for each in outcomes] == [StoreUnavailableError] * 2
+    assert await goes_on(committer, ledger, [])
+
+
+async def test_ended_while_the_commit_takes_its_time(ledger: Ledger, place: str) -> None:
+    committer = committer_of(ledger)
+    at_each_commit(place, "pg_sleep(5)")
+    waiting = asyncio.create_task(committer.submit(register("lost"), context()))
+    await asyncio.sleep(0.2)
+    shared().end_sessions(place)
+
+    with pytest.raises(StoreUnavailableError):
+        await waiting
+    let_commits_be(place)
+    assert await goes_on(committer, ledger, [])
+
+
+async def test_cut_off_while_the_commit_is_done(ledger: Ledger, place: str) -> None:
+    committer = committer_of(ledger)
+    at_each_commit(place, "pg_sleep(0.5)")
+    waiting = asyncio.create_task(committer.submit(register("w1"), context()))
+    await asyncio.sleep(0.2)
+    cut_connections()
+
+    assert (await waiting).head == 1
+    let_commits_be(place)
+    assert await goes_on(committer, ledger, ["w1"])
