@@ -9,11 +9,7 @@ from typing import Any
 from tests.api.live import Client, LiveServer, serving
 from tests.api.receiver import Receiver
 
-QUICK: dict[str, Any] = {
-    "bridge_retry_seconds": 0.02,
-    "bridge_retry_max_seconds": 0.1,
-    "bridge_timeout_seconds": 0.4,
-}
+QUICK: dict[str, Any] = {"bridge_retry_seconds": 0.02, "bridge_retry_max_seconds": 0.1}
 
 
 @contextmanager

@@ -127,7 +127,8 @@ def test_what_went_wrong_is_shown_while_it_is_tried_again(tmp_path: Path) -> Non
 
 
 def test_a_receiver_that_hangs_is_left_and_tried_again(tmp_path: Path) -> None:
-    with receiving() as receiver, bridged(tmp_path, receiver) as (server, _):
+    soon = {"bridge_timeout_seconds": 0.4}
+    with receiving() as receiver, bridged(tmp_path, receiver, **soon) as (server, _):
         receiver.behave = receiver.hang
         path = followed(server.client, "t")
         complete(server.client, "t")
@@ -145,13 +146,7 @@ def test_a_late_answer_counts_as_long_as_it_is_in_time(tmp_path: Path) -> None:
         time.sleep(0.3)
         return 200
 
-    with (
-        receiving() as receiver,
-        bridged(tmp_path, receiver, bridge_timeout_seconds=5) as (
-            server,
-            _,
-        ),
-    ):
+    with receiving() as receiver, bridged(tmp_path, receiver) as (server, _):
         receiver.behave = late
         path = followed(server.client, "t")
         complete(server.client, "t")

@@ -6,7 +6,6 @@ where the task API itself goes another way; each operation of that kind is named
 """
 
 import json
-import os
 import re
 import subprocess
 import sys
@@ -17,10 +16,6 @@ from tests.api.live import serving
 
 SECONDS: Final = 600
 EXAMPLES: Final = 2
-UNMEASURED: Final = {
-    name: text for name, text in os.environ.items() if not name.startswith("COVERAGE_")
-}
-"""The fuzzer runs none of our code; measuring coverage there would only take time."""
 
 NEVER_ENDING: Final = ("streamTask", "streamLedger", "streamProjection", "posthogTasksRunsStream")
 """Streams go on until the client leaves; they have tests of their own."""
@@ -212,7 +207,6 @@ def test_whatever_is_sent_is_answered_as_announced(tmp_path: Path) -> None:
         done = subprocess.run(
             [*command, f"{server.url}/openapi.json"],
             cwd=tmp_path,
-            env=UNMEASURED,
             capture_output=True,
             text=True,
             timeout=SECONDS,
