@@ -158,7 +158,8 @@ def test_lease_credentials_are_refused_at_any_depth(value: bytes) -> None:
 
 
 @pytest.mark.parametrize(
-    "value", [b'"claim_token"', b'{"claim_tokens":"claim_token"}', b'"agh_claim_"', b"3"]
+    "value",
+    [b'"claim_token"', b'{"claim_tokens":"claim_token"}', b'{"claim_":[1]}', b'"agh_claim_"', b"3"],
 )
 def test_the_word_alone_is_no_credential(value: bytes) -> None:
     assert bytes(fields.json(Json(value), "p", 100, secret_free=True)) == value
