@@ -1,5 +1,6 @@
 """Statements sent one behind the other: whose answer is whose, whatever happens in between."""
 
+import asyncio
 import random
 import threading
 import time
@@ -14,11 +15,13 @@ from psycopg.pq.abc import PGconn
 from replay.errors import ForeignDatabaseError
 from replay.postgresql.pipeline import Answer, Pipeline
 from replay.postgresql.sessions import LiveSession, Session, connect
+from replay.steps import Course
 from replay.store import Row
 from tests.support.postgres import shared
 
 ROUNDS = 200
 SEEDS = 5
+MEGABYTES = 32 << 20
 DEFERRED = (
     "CREATE TABLE once (a bigint UNIQUE DEFERRABLE INITIALLY DEFERRED)",
     "INSERT INTO once VALUES (1)",
@@ -161,6 +164,31 @@ def test_answers_that_somebody_took_are_not_waited_for(
 
     with pytest.raises(ForeignDatabaseError, match="does not fit"):
         pipeline.wait()
+
+
+def test_statements_are_prepared_up_to_a_number(
+    session: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("replay.postgresql.pipeline._STATEMENTS", 1)
+
+    for each in (1, 2, 1, 2):
+        assert number(session.execute(f"SELECT {each} + ?", (1,))) == each + 1
+    prepared = "SELECT count(*) FROM pg_prepared_statements"
+    assert number(session.execute(prepared)) == 1
+
+
+@pytest.mark.anyio
+async def test_what_is_too_much_for_the_network_at_once_is_sent_all_the_same(
+    session: Session,
+) -> None:
+    ended = asyncio.Event()
+    session.take()
+    answer = session.execute("SELECT length(?)", ("x" * MEGABYTES,))
+    Course(ended.set, lambda _: None).take(session.answered())
+    assert not ended.is_set()
+    await ended.wait()
+
+    assert number(answer) == MEGABYTES
 
 
 def test_a_statement_that_cannot_be_sent_leaves_no_answer_to_wait_for(session: Session) -> None:
