@@ -283,8 +283,8 @@ class Workshop(Workbench):
         self._empty(tables.PREVIOUS)
 
     def _empty(self, suffix: str) -> None:
-        """Remove copies of the tables, little by little where somebody is served meanwhile."""
-        for table in self.projector.tables if self.served else ():
+        """Remove copies of the tables, little by little, which also bounds the memory it takes."""
+        for table in self.projector.tables:
             more = True
             while more:
                 with self.slicing() as connection:
