@@ -7,9 +7,10 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 PACKAGES := domain projections replay api
 # More arguments for pytest, for instance: make unit ARGS="-n auto -k lease"
 ARGS ?=
-# As many processes as processors, each of which takes one file after the other: the tests of a
-# file share a server.
-PARALLEL := -n auto --maxprocesses 8 --dist loadfile --no-loadscope-reorder
+# One process more than processors, as some tests wait for something. Each takes one file after
+# the other: the tests of a file share a server.
+PARALLEL = -n $(shell $(BIN)/python -c 'import os; print(min(8, os.cpu_count() + 1))') \
+  --dist loadfile --no-loadscope-reorder
 # Measuring doubles the time of a test. These hold the thresholds by themselves; the others show
 # that the whole of it holds together, and need not be measured for that. Long files come first.
 MEASURED := tests/cli tests/api tests/replay tests/projections tests/domain

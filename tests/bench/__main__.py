@@ -9,6 +9,7 @@ from typing import Final
 import click
 from rich.console import Console
 
+from projections.catalog import PROJECTORS
 from tests.bench import (
     as_of,
     beside,
@@ -29,6 +30,8 @@ from tests.bench.case import Options
 from tests.bench.measure import Result
 from tests.bench.progress import Reporter
 from tests.bench.report import as_json, print_table
+
+_REBUILT_QUICKLY: Final = frozenset({"backlog", "timeline"})
 
 CASES: Final[Mapping[str, Callable[[Options], list[Result]]]] = {
     module.NAME: module.run
@@ -72,6 +75,7 @@ def options_of(
         events=2_000 if quick else 100_000,
         subscribers=20 if quick else 200,
         rivals=not quick,
+        rebuilt=tuple(each for each in PROJECTORS if not quick or each.name in _REBUILT_QUICKLY),
         folder=folder,
         cache=cache or folder,
         reporter=Reporter(),

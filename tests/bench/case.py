@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 import uvloop
 from msgspec import Struct
 
+from projections.rows import Projector
 from tests.bench.progress import Reporter
 
 T = TypeVar("T")
@@ -17,7 +18,7 @@ class Options(Struct, frozen=True, kw_only=True):
     """How to measure. `seconds` is the length of a round of load, `folder` is for files.
 
     `tasks` is the size of the large ledger; `cache` keeps what took long to prepare. `rivals` says
-    whether other queues are installed for comparison.
+    whether other queues are installed for comparison, `rebuilt` which read models are rebuilt.
     """
 
     rounds: int
@@ -26,6 +27,7 @@ class Options(Struct, frozen=True, kw_only=True):
     events: int
     subscribers: int
     rivals: bool
+    rebuilt: tuple[Projector, ...]
     folder: Path
     cache: Path
     reporter: Reporter

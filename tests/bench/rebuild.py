@@ -15,7 +15,6 @@ from functools import partial
 from typing import Final, NamedTuple
 
 from api.settings import Settings, child_environment
-from projections.catalog import PROJECTORS
 from projections.rows import Projector
 from tests.bench.case import Options
 from tests.bench.embedded import embedded
@@ -132,7 +131,7 @@ def run(options: Options) -> list[Result]:
     rounds = min(options.rounds, _MOST_ROUNDS)
     return [
         result
-        for projector in PROJECTORS
+        for projector in options.rebuilt
         for result in _results(
             projector,
             bench,

@@ -9,7 +9,6 @@ import time
 from typing import Final
 
 from api.settings import Settings, child_environment
-from projections.catalog import PROJECTORS
 from tests.bench.case import Options
 from tests.bench.history import live
 from tests.bench.measure import Goal, Pairs, Result, compared
@@ -54,4 +53,4 @@ def run(options: Options) -> list[Result]:
     """Measure on a server of its own that waits for the disk."""
     with postgres(durable=True) as cluster, cluster.database() as place:
         live(place, options.events, options)
-        return [_result(projector.name, place, options) for projector in PROJECTORS]
+        return [_result(projector.name, place, options) for projector in options.rebuilt]
