@@ -156,12 +156,13 @@ class Application(Starlette):
             raise RefusedError(403, "origin not allowed")
         if scope["method"] == "OPTIONS":
             raise AnsweredError(NO_CONTENT)
-        if not self._access.required:
+        operation = found[0].operation if found else None
+        public = operation is not None and operation.public
+        if not self._needs_token(unless_known=public):
             if not self._guard.admits_host(headers.get(b"host")):
                 raise RefusedError(403, "host not allowed")
             return None
-        operation = found[0].operation if found else None
-        if operation is not None and operation.public:
+        if public:
             return None
         token = self._access.authenticate(headers.get(b"authorization"))
         if operation is not None:
@@ -170,6 +171,16 @@ class Application(Starlette):
         else:
             allow(token, "task:read" if scope["method"] in _SAFE else "task:write")
         return token
+
+    def _needs_token(self, *, unless_known: bool) -> bool:
+        """Return whether requests need a token, `unless_known` when the store cannot tell."""
+        try:
+            return self._access.required
+        except StoreUnavailableError:
+            # Whether the process lives is told whatever has become of the store.
+            if unless_known:
+                return True
+            raise
 
     async def _operate(
         self,
@@ -282,12 +293,20 @@ def _told(error: Exception, operation: Operation | None) -> Refused:
         case ForbiddenError():
             status, text, headers = 403, str(error), ()
         case StoreUnavailableError():
-            _LOG.error("store unavailable: %s", redact_text(str(error)))
+            _note(error)
             status, text, headers = 503, phrase_of(503), RETRY
         case _:
-            log_failure(error)
+            _note(error)
             status, text, headers = 500, phrase_of(500), ()
     return Refused(status=status, text=text, headers=headers, error=error)
+
+
+def _note(error: Exception) -> None:
+    """Log what is no fault of the client."""
+    if isinstance(error, StoreUnavailableError):
+        _LOG.error("store unavailable: %s", redact_text(str(error)))
+    else:
+        log_failure(error)
 
 
 def _refusal(refused: Refused) -> Answer:
@@ -303,5 +322,5 @@ async def _send_stream(answer: Stream, receive: Receive, send: Send, extra: Head
         await send_stream(answer, receive, send, extra)
     except Exception as error:
         # The status is out already: the broken-off body tells the client.
-        log_failure(error)
+        _note(error)
         raise ConnectionAbortedError("the answer could not be finished") from None

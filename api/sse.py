@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Callable
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 from api.answers import Headers
+from replay.errors import StoreUnavailableError
 from replay.feed import Behind, Live, Match, Subscription, sse_frame
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ HEADERS: Final[Headers] = (
     (b"x-accel-buffering", b"no"),
 )
 _KEEP_ALIVE: Final = b": keep-alive\n\n"
+_RETRY_SECONDS: Final = 1.0
 
 
 async def events(
@@ -33,8 +35,8 @@ async def events(
 ) -> AsyncIterator[bytes]:
     """Yield events behind `after` for ever, and a comment when nothing happens for a while.
 
-    With `checkpoints` a position that matched nothing is told as well, so that a client that comes
-    back does not look through it again.
+    A store that cannot be read is waited for. With `checkpoints` a position that matched nothing is
+    told as well, so that a client that comes back does not look through it again.
     """
     wake = asyncio.Event()
     subscription = services.hub.subscribe(match, after, wake.set)
@@ -43,7 +45,13 @@ async def events(
         told, due = after, checkpoints
         while not services.stopping.is_set():
             wake.clear()
-            chunk, told = await _next_chunk(subscription, read_page, told)
+            try:
+                chunk, told = await _next_chunk(subscription, read_page, told)
+            except StoreUnavailableError:
+                # The position is kept: what is missed is read once the store is there again.
+                await _rung(wake, _RETRY_SECONDS)
+                yield _KEEP_ALIVE
+                continue
             if not chunk and due and services.hub.head > told:
                 told, due = services.hub.head, False
                 subscription.advance(told)

@@ -152,8 +152,9 @@ class Committer:
         """Return the outcome once it is durable.
 
         Raises the DomainError of a refusal, StoreUnavailableError when nothing was written
-        because of the store. A caller that goes away does not undo what was decided; with `gone`
-        it raises AbandonedError instead of deciding for one who had gone by then.
+        because of the store or, where that broke down at the end of a commit, when nobody knows.
+        A caller that goes away does not undo what was decided; with `gone` it raises
+        AbandonedError instead of deciding for one who had gone by then.
         """
         self._require_open()
         loop = asyncio.get_running_loop()

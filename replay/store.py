@@ -153,7 +153,7 @@ class Access(Protocol):
     def snapshot(self, *, large: bool = False) -> AbstractContextManager[Connection]:
         """Return a context manager giving a session whose selects all see the same commit.
 
-        A `large` one is for results that do not fit into memory.
+        A `large` one is for results that do not fit into memory. Raises StoreUnavailableError.
         """
 
     def blobs(self) -> BlobStore:

@@ -98,26 +98,32 @@ async def get_ledger_timeline(call: Call) -> Answer | Stream:
     chunks = _ledger_chunks(call, filters, query.after_sequence, query.limit)
     if 0 < query.limit <= _WHOLE:
         return Answer(200, b"".join([chunk async for chunk in chunks]))
-    return Stream(chunks)
+    # What hinders the first page is told by the status, which is out before the others.
+    return Stream(_from(await anext(chunks), chunks))
+
+
+async def _from(first: bytes, others: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    yield first
+    async for chunk in others:
+        yield chunk
 
 
 async def _ledger_chunks(
     call: Call, filters: LedgerFilters, after: int, limit: int
 ) -> AsyncIterator[bytes]:
     reader, head = call.services.ledger.reader, call.services.hub.head
-    yield b'{"timeline":['
-    separator, left, windows = b"", limit, 0
+    opening, separator, left, windows = b'{"timeline":[', b"", limit, 0
     while after < head and (not limit or (left and windows < _WINDOWS)):
         size = min(left, PAGE) if limit else PAGE
         found, after = ledger_page(reader, filters, after=after, limit=size, upto=head)
-        if found:
-            yield separator + b",".join([frame for *_, frame in found])
-            separator = b","
+        if found or opening:
+            yield opening + separator * bool(found) + b",".join([frame for *_, frame in found])
+            opening, separator = b"", b"," if found else separator
         left -= len(found)
         windows += 1
         # Others get their turn between two pages.
         await asyncio.sleep(0)
-    yield b'],"next_after":%d,"head":%d}' % (after, head)
+    yield opening + b'],"next_after":%d,"head":%d}' % (after, head)
 
 
 async def stream_ledger(call: Call) -> Stream:

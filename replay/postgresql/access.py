@@ -6,7 +6,7 @@ import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, closing, contextmanager, nullcontext, suppress
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import psycopg
 
@@ -27,9 +27,33 @@ from replay.postgresql.sessions import (
 from replay.postgresql.writing import Writer
 from replay.store import SqlReader
 
+S = TypeVar("S", Session, SnapshotSession)
+
 _BEGIN_READING: Final = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
+_LOCK_TIMEOUT: Final = "SELECT setting FROM pg_settings WHERE name = 'lock_timeout'"
 _LEADER: Final = 1
 _RECONNECT_SECONDS: Final = 0.5
+
+
+@contextmanager
+def _told() -> Iterator[None]:
+    """Raise StoreUnavailableError where the store, and not the statement, is the reason."""
+    try:
+        yield
+    except ForeignDatabaseError as error:
+        if error.unavailable:
+            raise unavailable(error) from error
+        raise
+
+
+def _begun(session: S) -> S:
+    """Return the session in a transaction that reads; closes it when that cannot begin."""
+    try:
+        session.execute(_BEGIN_READING)
+    except ForeignDatabaseError:
+        session.close()
+        raise
+    return session
 
 
 class PostgresAccess:
@@ -42,14 +66,16 @@ class PostgresAccess:
         self._closed = False
         self.place = place_of(parameters)
         self.beside = str(_folder() / self.place.replace("/", "-").replace(":", "-"))
-        self.writer = Writer(self.connect, lock_timeout)
         self._leading: Session | None = None
         try:
             self._live = LiveSession(self.connect)
+            # What is usual, or what the operator's URL says.
+            usual = int(value_of(self._live.execute(_LOCK_TIMEOUT))) / 1000
         except ForeignDatabaseError as error:
             message = f"{self.place} cannot be opened: {error}"
             raise StoreOpenError(message) from error
         self.live = SqlReader(self._live)
+        self.writer = Writer(self.connect, lock_timeout or usual)
 
     def connect(self) -> Session:
         """Return a session of its own; raises ForeignDatabaseError."""
@@ -59,51 +85,35 @@ class PostgresAccess:
     def snapshot(self, *, large: bool = False) -> Iterator[Session | SnapshotSession]:
         """Yield a session whose selects all see the ledger as it is at the first of them.
 
-        A `large` one fetches rows page by page.
+        A `large` one fetches rows page by page. Raises StoreUnavailableError.
         """
-        session = self._patient() if large else self._reading()
-        try:
-            yield session
-            session.execute("ROLLBACK")
-        except BaseException:
-            session.close()
-            raise
-        if isinstance(session, SnapshotSession) or self._closed:
-            session.close()
-        else:
-            self._idle.append(session)
+        with _told():
+            session = _begun(connect_patiently(self._parameters)) if large else self._reading()
+            try:
+                yield session
+                session.execute("ROLLBACK")
+            except BaseException:
+                session.close()
+                raise
+            if isinstance(session, SnapshotSession) or self._closed:
+                session.close()
+            else:
+                self._idle.append(session)
 
     def _reading(self) -> Session:
         """Return a session in a transaction; idle ones may have been broken meanwhile."""
         while self._idle:
-            session = self._idle.pop()
-            try:
-                session.execute(_BEGIN_READING)
-            except ForeignDatabaseError:
-                session.close()
-            else:
-                return session
-        session = self.connect()
-        session.execute(_BEGIN_READING)
-        return session
-
-    def _patient(self) -> SnapshotSession:
-        session = connect_patiently(self._parameters)
-        session.execute(_BEGIN_READING)
-        return session
+            with suppress(ForeignDatabaseError):
+                return _begun(self._idle.pop())
+        return _begun(self.connect())
 
     @contextmanager
     def apart(self) -> Iterator[Session]:
         """Yield a session of its own in a transaction, which is committed at the end."""
-        try:
-            with closing(self.connect()) as session:
-                session.execute("BEGIN")
-                yield session
-                session.execute("COMMIT")
-        except ForeignDatabaseError as error:
-            if error.unavailable:
-                raise unavailable(error) from error
-            raise
+        with _told(), closing(self.connect()) as session:
+            session.execute("BEGIN")
+            yield session
+            session.execute("COMMIT")
 
     def blobs(self) -> LargeObjectBlobs:
         """Return where the database keeps bytes beside its events."""
@@ -134,11 +144,13 @@ class PostgresAccess:
                 return True
         self._leading = None
         session = self.connect()
-        if value_of(session.execute(f"SELECT pg_try_advisory_lock({LOCK}, {_LEADER})")):
-            self._leading = session
-            return True
-        session.close()
-        return False
+        try:
+            if value_of(session.execute(f"SELECT pg_try_advisory_lock({LOCK}, {_LEADER})")):
+                self._leading = session
+        finally:
+            if self._leading is None:
+                session.close()
+        return self._leading is not None
 
     async def watch(self, heard: Callable[[], None]) -> None:
         """Call `heard` whenever another process has committed, for as long as this runs."""

@@ -25,6 +25,10 @@ _UNAVAILABLE: Final = (
     psycopg.OperationalError,
     psycopg.InterfaceError,
     errors.ReadOnlySqlTransaction,
+    errors.IdleInTransactionSessionTimeout,
+    errors.TransactionTimeout,
+    errors.DataCorrupted,
+    errors.IndexCorrupted,
 )
 _STATEMENTS: Final = 1_000
 _LOOK_SECONDS: Final = 1.0

@@ -238,10 +238,14 @@ def connect(parameters: Mapping[str, Any]) -> Session:
 
 def connect_patiently(parameters: Mapping[str, Any]) -> SnapshotSession:
     """Return a session for large results, which may take long; raises ForeignDatabaseError."""
-    connection = _connection(parameters)
-    for statement in PATIENT:
-        connection.execute(statement.encode())
-    return SnapshotSession(connection)
+    session = SnapshotSession(_connection(parameters))
+    try:
+        for statement in PATIENT:
+            session.execute(statement)
+    except ForeignDatabaseError:
+        session.close()
+        raise
+    return session
 
 
 def _connection(parameters: Mapping[str, Any]) -> psycopg.Connection[Row]:

@@ -41,7 +41,11 @@ class Writer:
 
     def _opened(self) -> Session:
         session = self._connect()
-        session.execute(f"SET lock_timeout = {round(self.lock_timeout * 1000)}")
+        try:
+            session.execute(f"SET lock_timeout = {round(self.lock_timeout * 1000)}")
+        except ForeignDatabaseError:
+            session.close()
+            raise
         return session
 
     def begin(self) -> Session:

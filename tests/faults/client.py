@@ -31,6 +31,15 @@ class Reply(Struct, frozen=True, kw_only=True):
         return json.loads(self.body)
 
 
+def refused(reply: Reply) -> bool:
+    """Whether an answer says to come back later, in the documented way."""
+    if reply.status != 503:
+        return False
+    assert int(reply.headers["retry-after"]) >= 1
+    assert reply.json == {"error": "Service Unavailable"}
+    return True
+
+
 class Client:
     """Talks to the server on a port, as an agent session when one is named."""
 
@@ -86,19 +95,24 @@ class Client:
         body: Any = None,
         *,
         while_: Callable[[], bool] = lambda: True,
+        doubtful: bool = False,
     ) -> Reply | None:
-        """Ask until there is an answer that is no 503; None when `while_` says to give up."""
+        """Ask until there is an answer that is no 503; None when `while_` says to give up.
+
+        With `doubtful` what a 503 answered may have been carried out.
+        """
         uncertain = False
         while while_():
             with contextlib.suppress(*LOST):
                 reply = self.call(method, path, body)
-                if reply.status != 503:
+                if not refused(reply):
                     return Reply(
                         status=reply.status,
                         headers=reply.headers,
                         body=reply.body,
                         uncertain=uncertain,
                     )
+                uncertain = uncertain or doubtful
                 time.sleep(_PAUSE)
                 continue
             uncertain = True

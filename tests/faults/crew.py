@@ -54,7 +54,13 @@ class Writer(threading.Thread):
 
     def _ask(self, client: Client, method: str, path: str, body: Any) -> Reply | None:
         self._crew.stopping.wait(self._random.random() * self._crew.pause)
-        return client.insist(method, path, body, while_=lambda: not self._crew.abandoned.is_set())
+        return client.insist(
+            method,
+            path,
+            body,
+            while_=lambda: not self._crew.abandoned.is_set(),
+            doubtful=self._crew.doubtful,
+        )
 
     def _done(self, **members: Any) -> None:
         self._crew.done.append(Done(**members))
@@ -124,15 +130,24 @@ class Crew:
     """Several writers at once; use it as a context manager."""
 
     def __init__(
-        self, port: int, *, size: int, seed: int, pause: float = 0.01, first: int = 0
+        self,
+        port: int,
+        *,
+        size: int,
+        seed: int,
+        pause: float = 0.01,
+        first: int = 0,
+        doubtful: bool = False,
     ) -> None:
         """Let `size` writers work, each with up to `pause` seconds between two requests.
 
-        `first` is the number of the first: no two writers of a store may share one.
+        `first` is the number of the first: no two writers of a store may share one. `doubtful` is
+        for a store that may break down when it has committed and before it says so.
         """
         self.port = port
         self.seed = seed
         self.pause = pause
+        self.doubtful = doubtful
         self.done: list[Done] = []
         self.broken: list[str] = []
         self.stopping = threading.Event()

@@ -1,9 +1,14 @@
 """Servers for these tests: processes of their own, on a store that outlives them."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
+from domain.recorded import Recorded
+from projections.catalog import PROJECTORS
+from replay.ledger import Ledger
+from replay.places import environment_of
+from replay.verify import verify
 from tests.support.server import Server, free_port, spawn, wait_ready
 
 
@@ -58,3 +63,11 @@ class Site:
         """Return what servers logged about unexpected errors."""
         lines = self.log.read_text(errors="replace").splitlines()
         return [line for line in lines if "unexpected error" in line or "Traceback" in line]
+
+
+def history_of(place: str) -> list[Recorded]:
+    """Return the history of a store after every check that operators have."""
+    with closing(Ledger(environment_of(place))) as ledger:
+        found = verify(ledger, PROJECTORS)
+        assert found.finding is None, found.finding
+        return ledger.read(0, ledger.head)

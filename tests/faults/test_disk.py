@@ -1,6 +1,5 @@
 """The disk fails under a running server: writes are refused, reads go on, and it recovers."""
 
-import os
 import random
 import resource
 import shutil
@@ -15,9 +14,10 @@ from typing import Any
 
 import pytest
 
-from tests.faults.client import Client, Reply, until
+from tests.faults.client import Client, refused, until
 from tests.faults.crew import Crew, check_done
 from tests.faults.serving import Site
+from tests.support.places import can_mount
 from tests.support.server import Server, wait_ready
 from tests.support.verify import verify
 
@@ -41,15 +41,6 @@ def files_end_at(server: Server, size: int) -> Iterator[None]:
 
 def task(name: str) -> dict[str, Any]:
     return {"id": name, "scope": "global", "title": name}
-
-
-def refused(reply: Reply) -> bool:
-    """Whether an answer says to come back later, in the documented way."""
-    if reply.status != 503:
-        return False
-    assert int(reply.headers["retry-after"]) >= 1
-    assert reply.json == {"error": "Service Unavailable"}
-    return True
 
 
 def test_a_disk_that_takes_nothing_refuses_writes_alone_and_heals(tmp_path: Path) -> None:
@@ -149,13 +140,6 @@ def small_disk(folder: Path, port: int) -> Iterator[tuple[Server, Path]]:
     finally:
         process.send_signal(signal.SIGTERM)
         process.wait(20)
-
-
-def can_mount() -> bool:
-    """Whether this user may have a file system of its own."""
-    asked = ["unshare", "--user", "--map-root-user", "--mount", "mount", "-t", "tmpfs", "t", "/mnt"]
-    found = shutil.which("unshare") and os.path.isdir("/mnt")
-    return bool(found) and subprocess.run(asked, capture_output=True, check=False).returncode == 0
 
 
 @pytest.mark.skipif(not can_mount(), reason="no file system of one's own")

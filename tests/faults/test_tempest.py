@@ -12,12 +12,10 @@ import httpx2
 from api.vault import kept_in
 from domain.events import RunClaimed, RunCompleted, RunLeaseExpired
 from domain.recorded import Recorded
-from projections.catalog import PROJECTORS
 from replay.ledger import Ledger
 from replay.places import environment_of
-from replay.verify import verify
 from tests.api.tempest.client import BUCKET, TempestCli, changed, resource
-from tests.faults.serving import Site
+from tests.faults.serving import Site, history_of
 from tests.support.places import key_file_in, place_in
 
 OPERATIONS = 40
@@ -141,14 +139,6 @@ def work(sites: list[Site]) -> list[App]:
                 turn.result()
         until_forgotten(sites[0].place)
     return apps
-
-
-def history_of(place: str) -> list[Recorded]:
-    """Return the history of a store after every check that operators have."""
-    with closing(Ledger(environment_of(place))) as ledger:
-        found = verify(ledger, PROJECTORS)
-        assert found.finding is None, found.finding
-        return ledger.read(0, ledger.head)
 
 
 def check(history: list[Recorded], apps: list[App]) -> None:

@@ -97,6 +97,8 @@ def test_the_url_says_how_to_connect_before_what_is_usual(place: str) -> None:
     with closing(Ledger(environment_of(f"{place}?{more}"))) as ledger:
         assert ledger.reader.select(shown) == [("mine", "7s")]
         assert ledger.reader.select("SHOW statement_timeout") == [("30s",)]
+        assert ledger.writer.connection.execute("SHOW lock_timeout").fetchone() == ("7s",)
+        assert ledger.writer.lock_timeout == 7
 
 
 def test_a_newer_schema_is_refused(place: str) -> None:

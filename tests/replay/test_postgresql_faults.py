@@ -1,13 +1,10 @@
 """A committer whose sessions on PostgreSQL end in the middle of its work."""
 
 import asyncio
-import os
-import socket
+import time
 from collections.abc import Iterator
-from contextlib import closing, suppress
-from stat import S_ISSOCK
+from contextlib import closing
 
-import psycopg
 import pytest
 
 from domain.errors import ValidationError
@@ -19,10 +16,10 @@ from replay.ledger import Ledger
 from replay.places import environment_of
 from replay.store import locked
 from tests.replay.support import committer_of, context, register, together
+from tests.support.obstacles import at_each_commit, cut_connections, let_commits_be
 from tests.support.postgres import shared
 
 pytestmark = pytest.mark.anyio
-MOST_FILES = 1024
 
 
 @pytest.fixture(name="place")
@@ -35,35 +32,6 @@ def _place() -> Iterator[str]:
 def _ledger(place: str) -> Iterator[Ledger]:
     with closing(Ledger(environment_of(place))) as ledger:
         yield ledger
-
-
-def at_each_commit(place: str, action: str) -> None:
-    """Let the database do something in the middle of every COMMIT."""
-    with psycopg.connect(place, autocommit=True) as admin:
-        admin.execute(
-            f"CREATE FUNCTION act() RETURNS trigger LANGUAGE plpgsql AS"
-            f" 'BEGIN PERFORM {action}; RETURN NULL; END'".encode()
-        )
-        admin.execute(
-            "CREATE CONSTRAINT TRIGGER act AFTER UPDATE ON ledger_writes"
-            " DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION act()"
-        )
-
-
-def let_commits_be(place: str) -> None:
-    """Undo `at_each_commit`."""
-    with psycopg.connect(place, autocommit=True) as admin:
-        admin.execute("DROP TRIGGER act ON ledger_writes")
-
-
-def cut_connections() -> None:
-    """Cut every connection of this process to the server, which learns of it late."""
-    for file in range(MOST_FILES):
-        with suppress(OSError):
-            if S_ISSOCK(os.fstat(file).st_mode):
-                with socket.socket(fileno=os.dup(file)) as found:
-                    if found.getpeername()[1:] == (shared().port,):
-                        found.shutdown(socket.SHUT_RDWR)
 
 
 async def goes_on(committer: Committer, ledger: Ledger, names: list[str]) -> bool:
@@ -107,6 +75,21 @@ async def test_ended_while_commands_are_decided(ledger: Ledger, place: str) -> N
             await committer.submit(register("lost"), ending)
 
     assert await goes_on(committer, ledger, [])
+
+
+async def test_ended_for_doing_nothing_while_commands_are_decided(place: str) -> None:
+    impatient = f"{place}?options=-c%20idle_in_transaction_session_timeout%3D100ms"
+    with closing(Ledger(environment_of(impatient))) as ledger:
+        committer = committer_of(ledger)
+
+        def idling() -> Context:
+            time.sleep(0.5)
+            return context()
+
+        with pytest.raises(StoreUnavailableError):
+            await committer.submit(register("lost"), idling)
+
+        assert await goes_on(committer, ledger, [])
 
 
 async def test_ended_before_a_batch_with_nothing_to_write_is_undone(
@@ -160,7 +143,7 @@ async def test_cut_off_while_the_commit_is_done(ledger: Ledger, place: str) -> N
     at_each_commit(place, "pg_sleep(0.5)")
     waiting = asyncio.create_task(committer.submit(register("w1"), context()))
     await asyncio.sleep(0.2)
-    cut_connections()
+    cut_connections(shared().port)
 
     assert (await waiting).head == 1
     let_commits_be(place)

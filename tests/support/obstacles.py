@@ -1,16 +1,22 @@
 """What goes wrong with a store, made to happen on whichever store a test has."""
 
+import os
+import socket
 import sqlite3
 import time
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
+from stat import S_ISSOCK
+from typing import Final
 
 import psycopg
 
 from api.services import Services
 from replay.ledger import Ledger
 from replay.places import environment_of
+
+_MOST_FILES: Final = 1024
 
 
 def refuse_writes(services: Services) -> None:
@@ -69,3 +75,32 @@ def lose_the_key(services: Services) -> None:
 def drop_table(services: Services, name: str) -> None:
     """Take a table away that the server needs."""
     services.ledger.writer.connection.execute(f"DROP TABLE {name}")
+
+
+def at_each_commit(place: str, action: str) -> None:
+    """Let the database do something in the middle of every COMMIT."""
+    with psycopg.connect(place, autocommit=True) as admin:
+        admin.execute(
+            f"CREATE FUNCTION act() RETURNS trigger LANGUAGE plpgsql AS"
+            f" 'BEGIN PERFORM {action}; RETURN NULL; END'".encode()
+        )
+        admin.execute(
+            "CREATE CONSTRAINT TRIGGER act AFTER UPDATE ON ledger_writes"
+            " DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION act()"
+        )
+
+
+def let_commits_be(place: str) -> None:
+    """Undo `at_each_commit`."""
+    with psycopg.connect(place, autocommit=True) as admin:
+        admin.execute("DROP TRIGGER act ON ledger_writes")
+
+
+def cut_connections(port: int) -> None:
+    """Cut every connection of this process to the server on a port, which learns of it late."""
+    for file in range(_MOST_FILES):
+        with suppress(OSError):
+            if S_ISSOCK(os.fstat(file).st_mode):
+                with socket.socket(fileno=os.dup(file)) as found:
+                    if found.getpeername()[1:] == (port,):
+                        found.shutdown(socket.SHUT_RDWR)

@@ -1,6 +1,8 @@
 """Where tests keep their ledgers: `TASKLEDGER_TEST_STORE` chooses among the kinds of stores."""
 
 import os
+import shutil
+import subprocess
 from base64 import urlsafe_b64encode
 from hashlib import blake2b
 from pathlib import Path
@@ -27,3 +29,10 @@ def key_file_in(folder: Path, kind: str = CHOSEN) -> str:
     file = folder / "secrets.key"
     file.write_bytes(urlsafe_b64encode(b"k" * 32))
     return str(file)
+
+
+def can_mount() -> bool:
+    """Whether this user may have a file system of its own."""
+    asked = ["unshare", "--user", "--map-root-user", "--mount", "mount", "-t", "tmpfs", "t", "/mnt"]
+    found = shutil.which("unshare") and os.path.isdir("/mnt")
+    return bool(found) and subprocess.run(asked, capture_output=True, check=False).returncode == 0

@@ -77,9 +77,14 @@ def _user() -> str | None:
 class PostgresServer:
     """A cluster in a folder, with any number of databases."""
 
-    def __init__(self, folder: Path, *, durable: bool = False) -> None:
-        """Make the cluster; `durable` waits for the disk as a real one does."""
+    def __init__(self, folder: Path, *, durable: bool = False, disk: str = "") -> None:
+        """Make the cluster; `durable` waits for the disk as a real one does.
+
+        `disk` is the size of a file system that databases lie on; it goes when the server stops.
+        """
         self.folder = folder
+        self._disk = folder / "disk" if disk else None
+        self._disk_size = disk
         self.port = free_port()
         self.process: subprocess.Popen[bytes] | None = None
         self._bin = binaries()
@@ -111,7 +116,7 @@ class PostgresServer:
         options["unix_socket_directories"] = str(self.folder)
         flags = [flag for name, value in options.items() for flag in ("-c", f"{name}={value}")]
         self.process = subprocess.Popen(
-            [self._bin / "postgres", "-D", self._data, *flags],
+            [*self._launcher(), self._bin / "postgres", "-D", self._data, *flags],
             user=self._user,
             cwd=self.folder,
             env=self._environment,
@@ -127,7 +132,35 @@ class PostgresServer:
                     raise
                 time.sleep(0.02)
             else:
-                return
+                break
+        if self._disk is not None:
+            self.run(f"CREATE TABLESPACE small LOCATION '{self._disk}/all'")
+            # Every new database is a copy of this one, and lies where it does.
+            self.run("ALTER DATABASE template1 SET TABLESPACE small")
+
+    def _launcher(self) -> list[str]:
+        """Return what starts a program with the file system mounted, and not as root."""
+        if self._disk is None:
+            return []
+        script = (
+            f"mkdir {self._disk} && mount -t tmpfs -o size={self._disk_size} tmpfs {self._disk}"
+            f" && mkdir {self._disk}/all"
+            ' && exec unshare --user --map-user=1000 --map-group=1000 "$@"'
+        )
+        return ["unshare", "--user", "--map-root-user", "--mount", "sh", "-c", script, "sh"]
+
+    def fill_disk(self, leaving: int) -> None:
+        """Leave so many bytes on the file system of the databases."""
+        free = f"$(df --output=avail -B1 {self._disk} | tail -n 1)"
+        self._on_disk(f"head -c $(({free} - {leaving})) /dev/zero > {self._disk}/ballast")
+
+    def free_disk(self) -> None:
+        """Undo `fill_disk`."""
+        self._on_disk(f"rm {self._disk}/ballast")
+
+    def _on_disk(self, command: str) -> None:
+        """Run a command where the file system is seen: beside the server."""
+        self.run(f"COPY (SELECT 1) TO PROGRAM '{command}'")
 
     def stop(self, signal: str = "immediate") -> None:
         """End the server: `immediate` as a crash does, `fast` in order."""
@@ -175,12 +208,12 @@ class PostgresServer:
 
 
 @contextmanager
-def postgres(*, durable: bool = False) -> Iterator[PostgresServer]:
-    """Give a running server."""
+def postgres(*, durable: bool = False, disk: str = "") -> Iterator[PostgresServer]:
+    """Give a running server, as `PostgresServer` says."""
     with tempfile.TemporaryDirectory(prefix="pg", ignore_cleanup_errors=True) as folder:
         # Whoever the server runs as has to get there.
         Path(folder).chmod(0o755)
-        server = PostgresServer(Path(folder), durable=durable)
+        server = PostgresServer(Path(folder), durable=durable, disk=disk)
         server.start()
         try:
             yield server
