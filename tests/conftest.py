@@ -1,6 +1,7 @@
 """Settings of all tests."""
 
 import os
+from typing import Final
 
 import coverage
 import pytest
@@ -22,6 +23,28 @@ pytest.register_assert_rewrite(
 settings.register_profile("ci", derandomize=True, print_blob=True)
 settings.register_profile("work", print_blob=True)
 settings.load_profile("ci" if os.environ.get("CI") else "work")
+
+LONG: Final = frozenset(
+    {
+        "test_blobs.py",
+        "test_fuzzing.py",
+        "test_in_process.py",
+        "test_kill.py",
+        "test_large.py",
+        "test_many_processes.py",
+        "test_over_http.py",
+        "test_poison.py",
+        "test_projections.py",
+        "test_smoke.py",
+        "test_snapshots.py",
+        "test_snippets.py",
+    }
+)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the files that take long, so that no process is left with one at the end."""
+    items.sort(key=lambda item: item.path.name not in LONG)
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -9,7 +9,7 @@ from tests.machine.moves import spend_day
 
 
 def test_the_api_in_process_does_what_the_model_does() -> None:
-    run_state_machine_as_test(DirectMachine, settings=examples(80, 30))
+    run_state_machine_as_test(DirectMachine, settings=examples(40, 30))
 
 
 @pytest.mark.parametrize("seed", DAYS)
