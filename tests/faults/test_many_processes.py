@@ -2,33 +2,18 @@
 
 import random
 import time
-from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
-
-import pytest
 
 from tests.faults.client import Client, until
 from tests.faults.crew import Crew, check_done
 from tests.faults.follow import Follower, recorded
 from tests.faults.serving import Site, history_of
-from tests.support.postgres import PostgresServer, postgres
+from tests.support.postgres import PostgresServer
 
 PROCESSES = 4
 KILLS = 6
 SEED = 31
-
-
-@pytest.fixture(name="cluster", scope="module")
-def _cluster() -> Iterator[PostgresServer]:
-    with postgres() as server:
-        yield server
-
-
-@pytest.fixture(name="place")
-def _place(cluster: PostgresServer) -> Iterator[str]:
-    with cluster.database() as place:
-        yield place
 
 
 def test_nothing_is_lost_or_repeated_by_four_processes_that_are_killed(

@@ -38,18 +38,6 @@ TROUBLES: Final = {
 }
 
 
-@pytest.fixture(name="cluster", scope="module")
-def _cluster() -> Iterator[PostgresServer]:
-    with postgres() as server:
-        yield server
-
-
-@pytest.fixture(name="place")
-def _place(cluster: PostgresServer) -> Iterator[str]:
-    with cluster.database() as place:
-        yield place
-
-
 def task(name: str, **fields: Any) -> dict[str, Any]:
     return {"id": name, "scope": "global", "title": name, **fields}
 
