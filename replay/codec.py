@@ -156,7 +156,11 @@ class LedgerMapper(Mapper[str]):
     def _state(self, type_: str, state: bytes) -> _State[Any]:
         if self._is_covered:
             state = self._plain(state)
-        shape = self._shapes[type_]
+        try:
+            shape = self._shapes[type_]
+        except KeyError:
+            message = "this release knows no such type"
+            raise ValueError(message) from None
         if state.startswith(shape.prefix):
             return shape.decode(state)
         return self._decode_older(type_, shape, state)

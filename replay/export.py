@@ -140,16 +140,36 @@ def _fact(line: _Line) -> Fact:
     return msgspec.json.decode(payload, type=kind)
 
 
+def resumed_behind(ledger: Ledger, line: bytes) -> int:
+    """Return the sequence behind which an export that ends with this line goes on.
+
+    Raises LineError unless the line is an event of this ledger.
+    """
+    recorded = event_of(line)
+    sequence = recorded.sequence
+    if sequence > ledger.head:
+        message = f"it is of sequence {sequence}, but this store ends at {ledger.head}"
+        raise LineError(message)
+    if _read(ledger, sequence - 1, 1) != [recorded]:
+        message = f"this store has another event at sequence {sequence}"
+        raise LineError(message)
+    return sequence
+
+
+def _read(ledger: Ledger, after: int, limit: int, upto: int | None = None) -> list[Recorded]:
+    try:
+        return ledger.read(after, limit, upto)
+    except MapperDeserialisationError as error:
+        raise LineError(str(error)) from error
+
+
 def export_lines(ledger: Ledger, after: int = 0) -> Iterator[tuple[Recorded, bytes]]:
     """Yield (event, line) of each event behind `after`, up to the head as it is now.
 
     Raises LineError for an event that cannot be read.
     """
     upto = ledger.head
-    try:
-        while page := ledger.read(after, PAGE, upto):
-            for recorded in page:
-                yield recorded, line_of(recorded)
-            after = page[-1].sequence
-    except MapperDeserialisationError as error:
-        raise LineError(str(error)) from error
+    while page := _read(ledger, after, PAGE, upto):
+        for recorded in page:
+            yield recorded, line_of(recorded)
+        after = page[-1].sequence

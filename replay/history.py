@@ -32,6 +32,7 @@ _COUNT: Final = (
     "SELECT count(DISTINCT originator_id) FROM stored_events WHERE notification_id > ?"
     " AND notification_id <= ?"
 )
+_IS_KNOWN: Final = "SELECT 1 FROM stored_events WHERE originator_id = ? LIMIT 1"
 _absent: Final = object()
 
 
@@ -134,18 +135,27 @@ def _flatten(name: str, value: Any, found: dict[str, Any]) -> None:
         _flatten(f"{name}.{key}" if name else key, inner, found)
 
 
+def is_known(source: Source, stream: str) -> bool:
+    """Whether the log has an event of a stream, be it one that cannot be read."""
+    return bool(source.select(_IS_KNOWN, (stream,)))
+
+
 def steps(
     ledger: Ledger, source: Source, *, stream: str = "", after: int = 0, upto: int
 ) -> Iterator[Step]:
     """Yield what each event behind `after` changed, in order; of all streams, or of one.
 
-    Raises FoldError for an event that cannot be read.
+    Raises FoldError for an event that cannot be read, behind the steps before it.
     """
     collector = _Collector()
     fold = Fold(ledger.mapper.decode, collector)
     rows = RowBuffer(())
     while stored := _page(source, stream, after, upto):
-        fold.apply(stored, source, rows)
+        try:
+            fold.apply(stored, source, rows)
+        except FoldError:
+            yield from collector.steps
+            raise
         yield from collector.steps
         collector.steps.clear()
         after = stored[-1][0]

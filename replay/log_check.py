@@ -104,8 +104,8 @@ class LogCheck:
         try:
             at = self._mapper.recorded_at(row[4])
         except MapperDeserialisationError as error:
-            finding = Finding(kind="unreadable", text=str(error), sequence=row[0])
-            raise FoundError(finding) from error
+            text = f"sequence {row[0]}, a {row[3]} of {row[1]}: {error}"
+            raise FoundError(Finding(kind="unreadable", text=text, sequence=row[0])) from error
         if at < self._recorded_at:
             text = f"recorded_at goes back at sequence {row[0]}"
             raise FoundError(Finding(kind="time", text=text, sequence=row[0]))

@@ -32,10 +32,11 @@ def moment_of(ledger: Ledger, source: Source, text: str) -> Moment:
     """
     head: int = source.select(HEAD)[0][0] or 0
     text = text.strip()
-    if text.isascii() and text.isdigit() and len(text) <= _MOST_DIGITS:
-        sequence = int(text)
-        if sequence > head:
+    if text.isascii() and text.isdigit():
+        digits = text.lstrip("0") or "0"
+        if len(digits) > _MOST_DIGITS or int(digits) > head:
             raise _refusal(text, "lies beyond the head", head)
+        sequence = int(digits)
         return Moment(sequence=sequence, clock=_recorded_at(ledger, source, sequence))
     try:
         clock = parse_rfc3339(text)

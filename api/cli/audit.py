@@ -20,6 +20,7 @@ from api.cli.stores import blob_store_option, settings_of
 from api.cli.token import store_option
 
 if TYPE_CHECKING:
+    from replay.fold import Source
     from replay.history import FieldChange, Step
     from replay.ledger import Ledger
 
@@ -45,8 +46,27 @@ def ledger_of(store: str, name: str = "--store") -> Iterator["Ledger"]:
             ledger.close()
     except FoldError as error:
         raise Failure(str(error), REFUSED) from error
+    except BrokenPipeError:
+        # Whoever reads has enough, and click ends the program without a word.
+        raise
     except (ReplayError, *DATABASE_ERRORS, OSError) as error:
         raise Failure(str(error), USAGE) from error
+
+
+def known_moment(ledger: "Ledger", source: "Source", text: str, name: str) -> int:
+    """Return the sequence that an option names by itself or by a time; raises Failure."""
+    from replay.moments import MomentError, moment_of
+
+    try:
+        return moment_of(ledger, source, text).sequence
+    except MomentError as error:
+        raise Failure(f"{name}: {error}", USAGE) from error
+
+
+def require_sequence(ledger: "Ledger", sequence: int, name: str) -> None:
+    """Raise Failure when an option names a sequence that there is not yet."""
+    if sequence > ledger.head:
+        raise Failure(f"{name}: {sequence} lies beyond the head, {ledger.head}", USAGE)
 
 
 @click.command()
@@ -99,27 +119,31 @@ def replay(
 
     Exit codes: 0 done, 1 an event cannot be read, 2 wrong usage or nothing known of the task.
     """
-    from domain.recorded import task_stream
     from replay.history import steps
-    from replay.moments import moment_of
 
     if bool(task_id) == everything:
         raise click.UsageError("give one of --task ID and --all")
-    stream = task_stream(task_id) if task_id else ""
     with ledger_of(store) as ledger, ledger.snapshot() as source, progress() as told:
-        require_task(ledger, task_id)
-        upto = moment_of(ledger, source, until).sequence if until else ledger.head
+        stream = known_stream(source, task_id)
+        upto = known_moment(ledger, source, until, "--until") if until else ledger.head
+        if first > 1:
+            require_sequence(ledger, first, "--from")
+            if first > upto:
+                raise click.UsageError(f"--until ({upto}) comes before --from ({first})")
         for step in steps(ledger, source, stream=stream, after=first - 1, upto=upto):
             _print_step(step, as_json=as_json)
             told("events", step.recorded.sequence, upto)
 
 
-def require_task(ledger: "Ledger", task_id: str) -> None:
-    """Raise Failure when a task is named of which the ledger knows nothing."""
+def known_stream(source: "Source", task_id: str) -> str:
+    """Return the stream of a task, empty without one; raises Failure for an unknown task."""
     from domain.recorded import task_stream
+    from replay.history import is_known
 
-    if task_id and ledger.state(task_stream(task_id)) is None:
+    stream = task_stream(task_id) if task_id else ""
+    if stream and not is_known(source, stream):
         raise Failure(f"the ledger knows no task {task_id!r}", USAGE)
+    return stream
 
 
 def _print_step(step: "Step", *, as_json: bool) -> None:
@@ -132,10 +156,14 @@ def _print_step(step: "Step", *, as_json: bool) -> None:
             "type": recorded.type,
             "stream": recorded.originator_id,
             "version": recorded.originator_version,
+            "event_id": recorded.event_id,
             "actor": recorded.actor.label,
+            "origin": f"{recorded.origin.kind}:{recorded.origin.ref}",
             "occurred_at": rfc3339(recorded.occurred_at),
             "recorded_at": rfc3339(recorded.recorded_at),
             "command_id": recorded.command_id,
+            "causation_id": recorded.causation_id,
+            "correlation_id": recorded.correlation_id,
             "changes": [msgspec.to_builtins(each) for each in step.changes],
         }
         output.json_line(described)
@@ -168,15 +196,12 @@ def diff(*, before: str, after: str, task_id: str, store: str, as_json: bool) ->
 
     Exit codes: 0 done, 1 an event cannot be read, 2 wrong usage or nothing known of the task.
     """
-    from domain.recorded import task_stream
     from replay.history import differences_between
-    from replay.moments import moment_of
 
-    stream = task_stream(task_id) if task_id else ""
     with ledger_of(store) as ledger, ledger.snapshot() as source, progress() as told:
-        require_task(ledger, task_id)
-        start = moment_of(ledger, source, before).sequence
-        end = moment_of(ledger, source, after).sequence
+        stream = known_stream(source, task_id)
+        start = known_moment(ledger, source, before, "--from")
+        end = known_moment(ledger, source, after, "--to")
         if end < start:
             raise click.UsageError(f"--to ({end}) comes before --from ({start})")
         found = differences_between(

@@ -13,7 +13,7 @@ from typing import IO, TYPE_CHECKING, NamedTuple
 import click
 
 from api.cli import output
-from api.cli.audit import ledger_of
+from api.cli.audit import ledger_of, require_sequence
 from api.cli.failures import REFUSED, USAGE, Failure
 from api.cli.options import json_option, option
 from api.cli.progress import Told, progress
@@ -63,7 +63,8 @@ def export(
     with ledger_of(store) as ledger, progress() as told:
         folder = _folder_of(file, blobs)
         carrier = Carrier(blobs_at(blob_store, ledger.access), folder) if folder else None
-        with _target(file, after) as (target, start):
+        require_sequence(ledger, after or 0, "--after")
+        with _target(ledger, file, after) as (target, start):
             done = _export(ledger, carrier, target, start, told)
     if done.left_out:
         click.echo(f"{done.left_out} blobs are left out: --blobs DIR takes them along", err=True)
@@ -116,7 +117,7 @@ def _export(
 
 
 @contextmanager
-def _target(file: str, after: int | None) -> Iterator[tuple[IO[bytes], int]]:
+def _target(ledger: "Ledger", file: str, after: int | None) -> Iterator[tuple[IO[bytes], int]]:
     """Yield where to write, and behind which sequence."""
     if file == "-":
         yield sys.stdout.buffer, after or 0
@@ -125,14 +126,17 @@ def _target(file: str, after: int | None) -> Iterator[tuple[IO[bytes], int]]:
         size = target.seek(0, os.SEEK_END)
         if size and after is not None:
             raise Failure(f"{file} is there already: leave --after out to continue it", USAGE)
-        yield target, _resumed(file, target, size) if size else after or 0
+        yield target, _resumed(ledger, file, target, size) if size else after or 0
         target.flush()
         os.fsync(target.fileno())
 
 
-def _resumed(file: str, target: IO[bytes], size: int) -> int:
-    """Cut off a line that has no end, and return the sequence of the last whole one."""
-    from replay.export import LineError, event_of
+def _resumed(ledger: "Ledger", file: str, target: IO[bytes], size: int) -> int:
+    """Cut off a line that has no end, and return the sequence of the last whole one.
+
+    Raises Failure when that is no event of this ledger.
+    """
+    from replay.export import LineError, resumed_behind
 
     back = _BACK
     while True:
@@ -141,13 +145,12 @@ def _resumed(file: str, target: IO[bytes], size: int) -> int:
         if len(lines) > 2 or start == 0:  # noqa: PLR2004  # one whole line at least
             break
         back *= 2
-    target.truncate(size - len(lines[-1]))
-    if len(lines) == 1:
-        return 0
     try:
-        return event_of(lines[-2]).sequence
+        last = resumed_behind(ledger, lines[-2]) if len(lines) > 1 else 0
     except LineError as error:
         raise Failure(f"{file} cannot be continued, its last line: {error}", REFUSED) from error
+    target.truncate(size - len(lines[-1]))
+    return last
 
 
 @click.command("import")

@@ -86,6 +86,13 @@ def test_a_moment_that_is_not_there_is_refused(told: Told, path: str, text: str)
     assert "RFC 3339" in complaint
 
 
+@pytest.mark.parametrize("text", ["100000", "9" * 30])
+def test_a_sequence_beyond_the_head_is_called_that(told: Told, text: str) -> None:
+    complaint = error_of(told.server.client.get("/api/tasks", params={"as_of": text}), 422)
+
+    assert f'"{text}" lies beyond the head' in complaint
+
+
 def test_before_the_first_event_there_was_nothing(told: Told) -> None:
     tasks = told.server.client.get("/api/tasks", params={"as_of": "0"})
 

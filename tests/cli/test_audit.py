@@ -1,14 +1,15 @@
 """The auditor's commands, on a store and with their exit codes."""
 
 import json
+import subprocess
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
 
 from api.cli.main import main
-from tests.cli.processes import Server
-from tests.replay.audited import events_of, planted, store_of
+from tests.cli.processes import ROOT, TASKLEDGER, Server, environment
+from tests.replay.audited import STORY, events_of, planted, store_of
 
 
 @pytest.fixture
@@ -47,6 +48,27 @@ def test_replay_prints_events_with_their_changes(offline: Server) -> None:
     assert len(until.splitlines()) == 1
 
 
+def test_replay_tells_where_an_event_came_from(offline: Server, tmp_path: Path) -> None:
+    store_of(tmp_path, [*STORY[:3], ("DELETE", "/api/tasks/a", None)])
+    lines = offline.cli("export", "-", "--store", offline.store).stdout.splitlines()
+    exported = [json.loads(line) for line in lines]
+
+    lines = offline.cli("replay", "--all", "--json", "--store", offline.store).stdout.splitlines()
+
+    members = ("event_id", "command_id", "causation_id", "correlation_id", "origin")
+    assert [[json.loads(line)[each] for each in members] for line in lines] == [
+        [
+            each["id"],
+            each["commandid"],
+            each.get("causationid", ""),
+            each.get("correlationid", ""),
+            f"{each['originkind']}:{each['originref']}",
+        ]
+        for each in exported
+    ]
+    assert any("causationid" in each for each in exported)
+
+
 def test_diff_prints_what_differs(offline: Server) -> None:
     words = ("diff", "--from", "1", "--store", offline.store)
 
@@ -64,13 +86,62 @@ def test_diff_prints_what_differs(offline: Server) -> None:
         ("replay", "--task", "a", "--all"),
         ("replay", "--task", "unknown"),
         ("replay", "--all", "--until", "tomorrow"),
+        ("replay", "--all", "--from", "300"),
+        ("replay", "--all", "--from", "5", "--until", "4"),
         ("diff", "--from", "3", "--to", "2"),
         ("diff", "--from", "3", "--to", "300"),
         ("diff", "--from", "1", "--to", "2", "--task", "unknown"),
+        ("export", "-", "--after", "300"),
     ],
 )
 def test_wrong_usage_ends_with_2(offline: Server, words: tuple[str, ...]) -> None:
     assert offline.cli(*words, "--store", offline.store, exit_code=2).stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (("diff", "--from", "x", "--to", "2"), '--from: "x" is neither'),
+        (("diff", "--from", "1", "--to", "300"), '--to: "300" lies beyond the head'),
+        (("replay", "--all", "--until", "x"), '--until: "x" is neither'),
+        (("replay", "--all", "--from", "300"), "--from: 300 lies beyond the head"),
+        (("export", "-", "--after", "300"), "--after: 300 lies beyond the head"),
+    ],
+)
+def test_a_moment_that_is_not_there_is_named_with_its_option(
+    offline: Server, words: tuple[str, ...], told: str
+) -> None:
+    assert told in offline.cli(*words, "--store", offline.store, exit_code=2).stderr
+
+
+@pytest.mark.parametrize(
+    "words", [("replay", "--task", "a"), ("diff", "--task", "a", "--from", "1", "--to", "9")]
+)
+def test_an_unreadable_event_of_a_task_is_named(
+    offline: Server, tmp_path: Path, words: tuple[str, ...]
+) -> None:
+    paused = next(each[0] for each in events_of(tmp_path / "ledger.db") if "paused" in each[3])
+    planted(
+        tmp_path / "ledger.db",
+        f"UPDATE stored_events SET state = x'00' WHERE notification_id = {paused}",
+    )
+
+    told = offline.cli(*words, "--store", offline.store, exit_code=1)
+
+    assert f"event {paused}, a task.paused: " in told.stderr
+    assert ("task.run_enqueued" in told.stdout) == (words[0] == "replay")
+
+
+def test_nobody_is_told_when_the_reader_of_a_pipe_has_enough(offline: Server) -> None:
+    command = [*TASKLEDGER, "replay", "--all", "--store", offline.store]
+    with subprocess.Popen(
+        command, cwd=ROOT, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as process:
+        assert process.stdout
+        assert process.stderr
+        process.stdout.close()
+
+        assert process.stderr.read() == b""
 
 
 def test_a_store_that_is_not_there_is_not_made(tmp_path: Path) -> None:
@@ -96,6 +167,24 @@ def test_an_export_is_continued_and_imported(offline: Server, tmp_path: Path) ->
     assert offline.json(*words) == {**nothing, "present": count, "head": count}
     assert events_of(copy) == events_of(tmp_path / "ledger.db")
     offline.cli("verify", "--store", f"sqlite:{copy}")
+
+
+def test_an_export_of_another_history_is_not_continued(offline: Server, tmp_path: Path) -> None:
+    file, other = tmp_path / "events.ndjson", tmp_path / "other"
+    other.mkdir()
+    offline.cli("export", str(file), "--store", offline.store)
+    whole = file.read_bytes()
+    store_of(other, STORY[1:2])
+    another = f"sqlite:{other / 'ledger.db'}"
+
+    told = offline.cli("export", str(file), "--store", another, exit_code=1).stderr
+    assert "cannot be continued" in told
+    assert "this store ends at 1" in told
+
+    file.write_bytes(whole.splitlines(keepends=True)[0])
+    told = offline.cli("export", str(file), "--store", another, exit_code=1).stderr
+    assert "this store has another event at sequence 1" in told
+    assert file.read_bytes() == whole.splitlines(keepends=True)[0]
 
 
 def test_a_damaged_file_is_refused_and_nothing_is_imported(offline: Server, tmp_path: Path) -> None:

@@ -68,12 +68,12 @@ def changed(member: str, sequence: int, like: int) -> str:
         (
             "unreadable",
             "UPDATE stored_events SET state = x'00' WHERE notification_id = 4",
-            "unreadable",
+            "sequence 4, a task.",
         ),
         (
             "event",
             "UPDATE stored_events SET topic = 'task.of_tomorrow' WHERE notification_id = 5",
-            "event 5",
+            "event 5, a task.of_tomorrow: ",
         ),
         ("id", changed("event_id", 3, 2), "of sequence 3 was used before"),
         ("command", changed("command_id", 4, 2), "is torn: it goes on at sequence 4"),
@@ -99,6 +99,15 @@ def test_damage_is_found_and_named(store: Path, kind: str, statement: str, text:
     assert finding is not None
     assert finding.kind == kind
     assert text in finding.text
+
+
+def test_a_type_of_another_release_is_called_that(store: Path) -> None:
+    planted(store, "UPDATE stored_events SET topic = 'task.of_tomorrow' WHERE notification_id = 5")
+
+    finding = verified(store).finding
+
+    assert finding is not None
+    assert "this release knows no such type" in finding.text
 
 
 def test_a_row_that_no_event_gave_is_found(store: Path) -> None:
