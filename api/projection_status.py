@@ -1,9 +1,11 @@
 """How a read model stands, as operators read it."""
 
+from collections.abc import Collection
 from typing import Any, Literal
 
 import msgspec
 from msgspec import Struct
+from msgspec.structs import replace
 
 from api.rebuilding import Line, Work
 from domain.events import (
@@ -87,6 +89,23 @@ def failure_of(name: str, failure: Failure | None) -> ProjectionFailure | None:
         since=date_time(failure.since),
         advice=advice,
     )
+
+
+def rebuild_failure_of(
+    name: str, failure: Failure | None, skipped: Collection[int]
+) -> ProjectionFailure | None:
+    """Return what stopped a rebuild, with what to do now that these events are passed over."""
+    told = failure_of(name, failure)
+    if told is None:
+        return None
+    again = f"taskledger projections rebuild {name}"
+    if not told.sequence:
+        advice = f"{again} --dry-run shows the differences, {again} --repair replaces the rows"
+    elif told.sequence in skipped:
+        advice = f"the event is passed over from now on, so begin again: {again}"
+    else:
+        advice = told.advice
+    return replace(told, advice=advice)
 
 
 def held_stream(name: str, stream: str, failure: Failure) -> HeldStream:

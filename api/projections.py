@@ -22,6 +22,7 @@ from api.projection_status import (
     failure_of,
     held_stream,
     outcome,
+    rebuild_failure_of,
     recorded_outcome,
 )
 from api.rebuilding import Line, Work
@@ -48,6 +49,7 @@ from domain.registry import OpsState
 from domain.values import SCHEDULER_ACTOR, Origin
 from domain.world import Context
 from projections.rows import Projector
+from replay.attach import skipped_by
 from replay.batch import Commit
 from replay.read_models import Failure, Standing
 from replay.workbench import Progress
@@ -133,7 +135,11 @@ class Projections:
             failure=failure_of(name, standing.failure),
             held_count=self._held_count(name),
             held=self._held(name),
-            rebuild_failure=failure_of(name, rebuild.failure if rebuild else None),
+            rebuild_failure=rebuild_failure_of(
+                name,
+                rebuild.failure if rebuild else None,
+                skipped_by(self._services.ledger, name),
+            ),
             previous=standing.previous,
             work=job.work if job else None,
             progress=job.progress if job else None,
@@ -150,6 +156,8 @@ class Projections:
                 found.append(f"{name} is detached: {why}")
             elif standing.version != projector.version:
                 found.append(f"{name} has rows of version {standing.version}")
+            if standing.rebuild is not None and standing.rebuild.failure is not None:
+                found.append(f"the rebuild of {name} stopped: {standing.rebuild.failure.error}")
             held = self._held_count(name)
             if held:
                 first = self._held(name)[0]

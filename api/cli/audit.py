@@ -37,7 +37,7 @@ def ledger_of(store: str, name: str = "--store") -> Iterator["Ledger"]:
 
     path = settings_of(store, name).sqlite_path
     if path and not Path(path).is_file():
-        raise Failure(f"there is no store at {path}", USAGE)
+        raise Failure(f"there is no store at {path}: name one with {name}", USAGE)
     try:
         ledger = Ledger(environment_of(store))
         try:

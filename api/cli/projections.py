@@ -63,6 +63,12 @@ FACTS: tuple[output.Column, ...] = (
     ("phase", ("progress", "phase")),
     ("applied", ("progress", "applied")),
     ("target", ("progress", "target")),
+    ("per second", ("progress", "per_second")),
+    ("seconds left", ("progress", "eta_seconds")),
+    ("last work", ("last", "work")),
+    ("how it ended", ("last", "end")),
+    ("what it told", ("last", "text")),
+    ("digest of the rows", ("last", "digest")),
 )
 
 

@@ -52,7 +52,7 @@ def services_of(store: str, *, make: bool = False) -> Iterator["Services"]:
     path = settings.sqlite_path
     try:
         if path and not (make or Path(path).exists()):
-            raise Failure(f"there is no store at {path}")
+            raise Failure(f"there is no store at {path}: name one with --store")
         if path:
             prepare_path(path)
         services = build(settings)

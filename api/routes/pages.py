@@ -40,10 +40,14 @@ _PAGE: Final = f"""<!doctype html>
 <dl>
 <dt><a href="/openapi.json">/openapi.json</a></dt><dd>the API, for tools and clients</dd>
 <dt><a href="/api/tasks">/api/tasks</a></dt><dd>tasks, the latest activity first</dd>
+<dt><a href="/api/observe/tasks/dashboard">/api/observe/tasks/dashboard</a></dt>
+<dd>how it all stands, in numbers</dd>
+<dt><a href="/api/observe/tasks/inbox">/api/observe/tasks/inbox</a></dt><dd>what is for you</dd>
 <dt><a href="/api/scheduler">/api/scheduler</a></dt><dd>what waits and what works</dd>
 <dt><a href="/api/timeline?limit=100">/api/timeline?limit=100</a></dt>
 <dd>the first events of the ledger; <code>next_after</code> leads on</dd>
 <dt><a href="/api/stream">/api/stream</a></dt><dd>the ledger as it grows</dd>
+<dt><a href="/api/projections">/api/projections</a></dt><dd>how the read models stand</dd>
 <dt><a href="/healthz">/healthz</a>, <a href="/readyz">/readyz</a></dt>
 <dd>whether the server lives, and whether it can do its work</dd>
 </dl>

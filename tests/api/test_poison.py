@@ -153,6 +153,30 @@ def test_an_event_of_a_newer_release_stops_only_the_commands_of_its_task(tmp_pat
         }
 
 
+def test_a_rebuild_that_an_event_stops_says_so_and_what_to_do(tmp_path: Path) -> None:
+    with serving(tmp_path) as server:
+        strange = server.client.create(title="strange")["id"]
+        sequence = server.services.ledger.head + 1
+    append(tmp_path, f"task:{strange}", "task.of_tomorrow")
+
+    with serving(tmp_path) as server:
+        client = server.client
+        client.ok("POST", "/api/projections/tasks/rebuild", status=202)
+        stopped = finished(client, "tasks")["rebuild_failure"]
+        assert (stopped["sequence"], stopped["event_type"]) == (sequence, "task.of_tomorrow")
+        assert f"projections skip tasks --sequence {sequence} --reason" in stopped["advice"]
+        (notice,) = client.ok("GET", "/readyz")["notices"]
+        assert notice.startswith("the rebuild of tasks stopped: ")
+
+        body = {"sequence": sequence, "reason": "only a test"}
+        client.ok("POST", "/api/projections/tasks/skip", body)
+        advice = status(client, "tasks")["rebuild_failure"]["advice"]
+        assert advice.endswith("begin again: taskledger projections rebuild tasks")
+        client.ok("POST", "/api/projections/tasks/rebuild", status=202)
+        assert finished(client, "tasks")["last"]["end"] == "done"
+        assert client.ok("GET", "/readyz")["notices"] == []
+
+
 def claimed(client: Client, session_id: str) -> str:
     """Return the task of the next run, empty when there is none."""
     agent = client.agent(session_id)

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import sqlite3
 import subprocess
 from collections.abc import Iterator
@@ -74,7 +75,12 @@ def test_all_are_rebuilt_one_by_one_and_one_is_rolled_back(store: Path) -> None:
     found = documents(store, "rebuild", "--all")
     assert [each["last"]["end"] for each in found] == ["done"] * len(NAMES)
     assert documents(store, "rollback", "tasks")["state"] == "live"
-    assert "previous version" in cli(store, "status", "tasks").stdout
+    assert re.search(r"^last work +roll_back$", cli(store, "status", "tasks").stdout, re.M)
+    shown = cli(store, "status", "runs").stdout
+    assert "previous version" in shown
+    assert re.search(r"^how it ended +done$", shown, re.M)
+    digest = next(each["last"]["digest"] for each in found if each["name"] == "runs")
+    assert re.search(rf"^digest of the rows +{digest}$", shown, re.M)
     assert documents(store, "list")[0]["head"] > 10
     verify(store)
 
@@ -88,7 +94,11 @@ def test_differences_are_shown_and_repaired(store: Path) -> None:
     assert '"stored":{"session_id":"made up"}' in shown
 
     assert "--repair" in cli(store, "rebuild", "runs", exit_code=1).stdout
+    advice = documents(store, "status", "runs")["rebuild_failure"]["advice"]
+    assert "taskledger projections rebuild runs --dry-run" in advice
+    assert "taskledger projections rebuild runs --repair" in advice
     cli(store, "rebuild", "runs", "--repair")
+    assert "rebuild_failure" not in documents(store, "status", "runs")
     assert "runs  equals its rebuild" in cli(store, "rebuild", "runs", "--dry-run").stdout
     cli(store, "verify")
 
