@@ -304,7 +304,7 @@ def _told(error: Exception, operation: Operation | None) -> Refused:
 def _note(error: Exception) -> None:
     """Log what is no fault of the client."""
     if isinstance(error, StoreUnavailableError):
-        _LOG.error("store unavailable: %s", redact_text(str(error)))
+        _LOG.error("%s", redact_text(str(error)))
     else:
         log_failure(error)
 

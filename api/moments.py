@@ -10,19 +10,21 @@ import sqlite3
 import sys
 import tempfile
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import msgspec
 
 from api.rewinding import Work
 from api.settings import child_environment
+from domain.errors import StreamHeldError
+from domain.refusals import held_back
 from projections.rows import Projector
 from projections.timeline import TimelineProjector
 from replay.delta import take_in
 from replay.errors import StoreUnavailableError
-from replay.past import PastFold, fingerprint
+from replay.past import PastFold, Stuck, fingerprint
 from replay.rows import RowBuffer
 from replay.snapshots import MOST, Shelf, Snapshot, opened, points_between, thinned
 from replay.store import SqlReader
@@ -56,14 +58,18 @@ class Moments:
         self._interval = services.settings.snapshot_interval
         self._sound: set[Path] = set()
         self._fingerprint = ""
-        self._open: OrderedDict[int, sqlite3.Connection] = OrderedDict()
-        self._opening: dict[int, asyncio.Task[sqlite3.Connection]] = {}
+        self._open: OrderedDict[int, _Rewound] = OrderedDict()
+        self._opening: dict[int, asyncio.Task[_Rewound]] = {}
         self._maker = asyncio.Lock()
         self._turns = asyncio.Semaphore(_CHILDREN)
         self._not_before = 0.0
 
-    async def reader_at(self, sequence: int) -> SqlReader:
-        """Return the rows as they were; raises StoreUnavailableError when they cannot be had."""
+    async def reader_at(self, sequence: int, needed: str = "") -> SqlReader:
+        """Return the rows as they were.
+
+        Raises StoreUnavailableError when they cannot be had, and StreamHeldError when the read
+        model that is needed stands still as a whole before that.
+        """
         self._check_fingerprint()
         found = self._open.get(sequence)
         if found is None:
@@ -74,7 +80,9 @@ class Moments:
                 self._opening[sequence] = task
             # Others may wait for the same moment, so it is opened also when this caller goes away.
             found = await asyncio.shield(self._opening[sequence])
-        return SqlReader(found)
+        if needed in found.stuck:
+            raise _held_back(needed, sequence, found.stuck[needed])
+        return SqlReader(found.connection)
 
     def _check_fingerprint(self) -> None:
         """Forget moments when other events are passed over than when they were folded."""
@@ -83,48 +91,48 @@ class Moments:
             self._fingerprint = found
             self._open.clear()
 
-    async def _opened(self, sequence: int) -> sqlite3.Connection:
+    async def _opened(self, sequence: int) -> "_Rewound":
         mark = self._fingerprint
         try:
-            connection = await self._folded(sequence)
+            found = await self._folded(sequence)
         except (OSError, sqlite3.Error, StoreUnavailableError):
             # A snapshot may have been removed, or damaged after it was looked at.
             self._sound.clear()
             try:
-                connection = await self._folded(sequence)
+                found = await self._folded(sequence)
             except (OSError, sqlite3.Error) as error:
                 raise _unavailable(sequence, repr(error)) from error
-        connection.execute("PRAGMA query_only=ON")
+        found.connection.execute("PRAGMA query_only=ON")
         if mark == self._fingerprint:
-            self._open[sequence] = connection
+            self._open[sequence] = found
             while len(self._open) > _KEPT:
                 # Whoever still reads it keeps it open.
                 self._open.popitem(last=False)
-        return connection
+        return found
 
-    async def _folded(self, sequence: int) -> sqlite3.Connection:
+    async def _folded(self, sequence: int) -> "_Rewound":
         base = await self._base_of(sequence)
         connection = opened(base, self._projectors)
         if sequence - (base.sequence if base else 0) > _AT_ONCE:
-            await self._fold_aside(connection, base, sequence)
-            return connection
+            return await self._fold_aside(connection, base, sequence)
         rows = RowBuffer(self._tables)
         connection.execute("BEGIN")
         rows.start(connection)
         fold = PastFold(self._services.ledger, self._projectors, rows)
         for _ in fold.pages(self._services.ledger.reader, sequence, _SLICE):
             await asyncio.sleep(0)
-        return connection
+        return _Rewound(connection, fold.stuck)
 
     async def _fold_aside(
         self, connection: sqlite3.Connection, base: Snapshot | None, sequence: int
-    ) -> None:
+    ) -> "_Rewound":
         """Let a child process fold, and take its rows in without keeping the loop busy."""
         with tempfile.TemporaryDirectory(prefix="taskledger-as-of-") as folder:
             target = Path(folder) / "delta.db"
             async with self._turns:
-                await self._child(base, target, sequence=sequence)
+                told = await self._child(base, target, sequence=sequence)
             await asyncio.to_thread(take_in, connection, target, self._tables)
+        return _Rewound(connection, msgspec.json.decode(told, type=dict[str, Stuck]))
 
     # Snapshots.
 
@@ -217,8 +225,11 @@ class Moments:
         *,
         points: tuple[int, ...] = (),
         sequence: int = 0,
-    ) -> None:
-        """Let a child process fold; raises StoreUnavailableError when it fails."""
+    ) -> bytes:
+        """Let a child process fold, and return what it told.
+
+        Raises StoreUnavailableError when it fails.
+        """
         work = Work(
             base=base.sequence if base else 0,
             base_path=str(base.path) if base else "",
@@ -228,20 +239,35 @@ class Moments:
         )
         child = await asyncio.create_subprocess_exec(
             *(sys.executable, "-m", "api.rewinding", msgspec.json.encode(work).decode()),
+            stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
             env=child_environment(self._services.settings),
         )
         try:
-            _, told = await child.communicate()
+            told, complaints = await child.communicate()
         except BaseException:
             child.kill()
             await child.wait()
             raise
         if child.returncode:
-            lines = told.decode(errors="replace").strip().splitlines()
+            lines = complaints.decode(errors="replace").strip().splitlines()
             raise _unavailable(
                 max((*points, sequence)), lines[-1] if lines else f"exit code {child.returncode}"
             )
+        return told
+
+
+class _Rewound(NamedTuple):
+    """The rows as of a moment, and which read models stand still as a whole before it."""
+
+    connection: sqlite3.Connection
+    stuck: Mapping[str, Stuck]
+
+
+def _held_back(name: str, sequence: int, stuck: Stuck) -> StreamHeldError:
+    message = f"{name} cannot be told as of sequence {sequence}: {stuck.text}"
+    skip = f"taskledger projections skip {name} --sequence {stuck.sequence} --reason WHY"
+    return held_back(stuck.stream, f"{message}; to pass over the event: {skip}", skip)
 
 
 def _unavailable(sequence: int, reason: str) -> StoreUnavailableError:

@@ -59,6 +59,9 @@ REWINDING: Final = frozenset(
 )
 """The operations that answer `?as_of=`, by id."""
 
+_COUNTING: Final[Mapping[str, str]] = {"getTaskDashboard": "dashboard", "posthog": "posthog"}
+"""The read models that stand still as a whole, by what the operations that read them begin with."""
+
 AS_OF: Final[dict[str, Any]] = {
     "name": "as_of",
     "in": "query",
@@ -73,6 +76,10 @@ AS_OF: Final[dict[str, Any]] = {
     },
 }
 _PARAMETER: Final = "as_of"
+
+
+def _needed_by(operation: str) -> str:
+    return next((name for start, name in _COUNTING.items() if operation.startswith(start)), "")
 
 
 def wanted(query_string: bytes) -> str | None:
@@ -158,7 +165,7 @@ class Pasts:
         """Return services that answer an operation on an item, if it has one, as of a moment.
 
         Raises ValidationError for a moment that is none, StoreUnavailableError for one that cannot
-        be gone back to.
+        be gone back to, and StreamHeldError when an event stands in the way.
         """
         services = self._services
         services.committer.poll()
@@ -170,7 +177,7 @@ class Pasts:
         if task_id:
             reader = await self._related(moment.sequence, task_id, _OF_ONE_TASK[operation])
         else:
-            reader = await services.moments.reader_at(moment.sequence)
+            reader = await services.moments.reader_at(moment.sequence, _needed_by(operation))
         return cast("Services", PastServices(services, moment, reader))
 
     def _task_of(self, operation: str, item: str) -> str:

@@ -1,6 +1,7 @@
 """Large folds of the past in a process of their own: `python -m api.rewinding WORK`.
 
-`WORK` is the JSON of a `Work`. The process stops when the one that started it is gone.
+`WORK` is the JSON of a `Work`. What stands still is told on standard output, as JSON. The process
+stops when the one that started it is gone.
 """
 
 import gc
@@ -20,7 +21,7 @@ from projections.timeline import TimelineProjector
 from replay.delta import NotedRows
 from replay.fold import PAGE
 from replay.ledger import Ledger
-from replay.past import PastFold
+from replay.past import PastFold, Stuck
 from replay.places import environment_of
 from replay.snapshots import Shelf, Snapshot, opened
 
@@ -50,20 +51,25 @@ class Work(Struct, frozen=True, kw_only=True, omit_defaults=True):
         return Snapshot(self.base, Path(self.base_path)) if self.base_path else None
 
 
-def perform(work: Work, ledger: Ledger) -> None:
-    """Do the work; raises OSError and sqlite3.Error, also when the parent is gone."""
+def perform(work: Work, ledger: Ledger) -> dict[str, Stuck]:
+    """Do the work; return which read models stand still as a whole at the end of what changed.
+
+    Raises OSError and sqlite3.Error, also when the parent is gone.
+    """
     parent = os.getppid()
     if work.points:
         shelf = Shelf(Path(work.target), ledger, REWOUND)
         shelf.make(work.points, work.snapshot, lambda: os.getppid() != parent)
-        return
+        return {}
     with closing(opened(work.snapshot, REWOUND)) as connection:
         rows = NotedRows(table for each in REWOUND for table in each.tables)
         connection.execute("BEGIN")
         rows.start(connection)
-        for _ in PastFold(ledger, REWOUND, rows).pages(ledger.reader, work.sequence, PAGE):
+        fold = PastFold(ledger, REWOUND, rows)
+        for _ in fold.pages(ledger.reader, work.sequence, PAGE):
             pass
         rows.write(Path(work.target))
+        return fold.stuck
 
 
 def main(text: str) -> None:
@@ -76,7 +82,7 @@ def main(text: str) -> None:
     # States and rows are many and hold no cycles, so looking for some would only take time.
     gc.set_threshold(*_GC_THRESHOLDS)
     with closing(Ledger(environment_of(os.environ[variable_of("store")]))) as ledger:
-        perform(work, ledger)
+        sys.stdout.buffer.write(msgspec.json.encode(perform(work, ledger)))
 
 
 if __name__ == "__main__":

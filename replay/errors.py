@@ -115,7 +115,10 @@ def is_outdated(error: BaseException) -> bool:
 
 def unavailable(error: BaseException) -> StoreUnavailableError:
     """Return a new error for one caller, with `error` as its cause."""
-    described = StoreUnavailableError(f"the store is not available: {error}")
+    told = isinstance(error, StoreUnavailableError)
+    described = StoreUnavailableError(
+        str(error) if told else f"the store is not available: {error}"
+    )
     described.__cause__ = error
     return described
 

@@ -4,7 +4,7 @@ What it costs is bounded by the length of those streams, however long the log is
 """
 
 import sqlite3
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from heapq import merge
 from typing import Any, Final, Literal, TypeAlias
@@ -13,7 +13,7 @@ from domain.recorded import Recorded, session_stream, streams_beside, task_strea
 from domain.task.state import TaskState
 from domain.world import State, evolve
 from replay.attach import skipped_by
-from replay.batch import Projector
+from replay.batch import Projector, separable
 from replay.fold import Fold, FoldError, Source
 from replay.ledger import Ledger
 from replay.past import Several
@@ -161,11 +161,15 @@ class RelatedFold:
     # Their events, in the order of the log.
 
     def _fold(
-        self, projectors: tuple[Projector, ...], told: frozenset[str], upto: int
+        self,
+        projectors: tuple[Projector, ...],
+        told: frozenset[str],
+        upto: int,
+        held: Mapping[str, int] | None = None,
     ) -> Iterator[None]:
         rows = self._pad.rows
         several = Several(projectors, self._skipped, {FRAMES: told})
-        fold = Fold(self._decode, several, skipped=several.skipped)
+        fold = Fold(self._decode, several, skipped=several.skipped, held=held)
         try:
             for page in self._pages(upto):
                 fold.apply(page, self._source, rows)
@@ -174,12 +178,15 @@ class RelatedFold:
                 yield
         except FoldError as error:
             self._pad.remove(projectors)
-            if len(projectors) == 1:
-                # A projector that raises is left behind at that event.
-                yield from self._fold(projectors, told, error.sequence - 1)
-                return
-            for each in projectors:
-                yield from self._fold((each,), told, upto)
+            if len(projectors) > 1:
+                for each in projectors:
+                    yield from self._fold((each,), told, upto, held)
+            elif separable(projectors[0]):
+                # What cannot be taken holds its stream back, as it does with live rows.
+                still = {**(held or {}), error.stream: error.sequence}
+                yield from self._fold(projectors, told, upto, still)
+            else:
+                yield from self._fold(projectors, told, error.sequence - 1, held)
 
     def _pages(self, upto: int) -> Iterator[list[Row]]:
         size = min(max(_ROWS_AHEAD // max(len(self._states), 1), 1), _LARGEST_PAGE)

@@ -8,6 +8,8 @@ import threading
 import time
 from pathlib import Path
 
+import pytest
+
 from api.services import build
 from api.settings import Settings
 from api.tokens import create_token
@@ -203,7 +205,7 @@ def test_commits_of_another_process_reach_streams_and_lists(tmp_path: Path) -> N
             assert stream.next().name == "ops.token_created"
 
 
-def test_a_store_that_fails_is_a_503(tmp_path: Path) -> None:
+def test_a_store_that_fails_is_a_503(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     with serving(tmp_path) as server:
         server.client.create()
         refuse_writes(server.services)
@@ -212,6 +214,9 @@ def test_a_store_that_fails_is_a_503(tmp_path: Path) -> None:
         server.services.stopping.set()
         ready = server.client.get("/readyz")
 
+    (told,) = (each for each in caplog.messages if "not available" in each)
+    assert told.startswith("the store is not available: ")
+    assert told.count("available") == 1
     assert response.status_code == 503
     assert response.json() == {"error": "Service Unavailable"}
     assert response.headers["retry-after"] == "1"

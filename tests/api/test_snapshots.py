@@ -13,9 +13,10 @@ from replay.snapshots import digest_of
 from tests.machine.gates import DirectGate
 from tests.machine.moves import spend_day
 from tests.machine.rewinding import OF_ALL, RecordingGate, RewindMachine
-from tests.replay.audited import STORY
+from tests.replay.audited import STORY, planted
 
 INTERVAL = 4
+DASHBOARD = "/api/observe/tasks/dashboard"
 
 
 @contextmanager
@@ -195,6 +196,33 @@ def test_moments_a_long_way_from_a_snapshot_are_folded_by_another_process(
     with gate_over(tmp_path) as gate:
         gate.run(gate.services.moments.keep_up())
         check(gate, told)
+
+
+@pytest.mark.parametrize("at_once", [0, 400])
+@pytest.mark.usefixtures("told")
+def test_an_unreadable_event_is_in_the_way_of_its_task_and_of_what_counts_across_tasks(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, at_once: int
+) -> None:
+    monkeypatch.setattr("api.moments._AT_ONCE", at_once)
+    kind = "UPDATE stored_events SET topic = 'task.of_tomorrow' WHERE notification_id = 6"
+    planted(tmp_path / "ledger.db", kind)
+    with gate_over(tmp_path) as gate:
+        gate.send("POST", "/api/tasks", {"scope": "global", "title": "Later", "id": "c"})
+        head = gate.services.ledger.head
+        listed = gate.read(f"/api/tasks?as_of={head}")
+        refused = gate.read(f"{DASHBOARD}?as_of={head}")
+        before = gate.read(f"{DASHBOARD}?as_of=5")
+        body = {"sequence": 6, "reason": "only a test"}
+        gate.send("POST", "/api/projections/dashboard/skip", body)
+        skipped = gate.read(f"{DASHBOARD}?as_of={head}")
+
+    titles = {each["id"]: each["title"] for each in listed.json["tasks"]}
+    assert titles == {"a": "First", "c": "Later"}
+    assert refused.status == 503
+    assert f"dashboard cannot be told as of sequence {head}: event 6, a " in refused.json["error"]
+    assert "projections skip dashboard --sequence 6" in refused.json["error"]
+    assert before.status == 200
+    assert skipped.json["dashboard"]["totals"]["tasks_total"] == 2
 
 
 def test_many_who_ask_for_a_moment_at_once_get_the_same(

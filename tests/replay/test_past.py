@@ -17,6 +17,7 @@ from tests.replay.support import opened as opened_ledger
 
 TASKS = next(each for each in PROJECTORS if each.name == "tasks")
 RUNS = next(each for each in PROJECTORS if each.name == "runs")
+DASHBOARD = next(each for each in PROJECTORS if each.name == "dashboard")
 
 
 class Fussy:
@@ -28,6 +29,7 @@ class Fussy:
 
     def __init__(self, sequence: int) -> None:
         self._sequence = sequence
+        self.separable = False
 
     def apply(self, change: Change, rows: RowBuffer) -> None:
         TASKS.apply(change, rows)
@@ -86,13 +88,64 @@ def test_what_was_left_behind_stays_there_when_a_later_moment_begins_with_it(
         assert rows_of(found, "tasks") == rows_of(whole, "tasks")
 
 
-def test_an_unreadable_event_stops_all_of_them_there(tmp_path: Path) -> None:
-    store = store_of(tmp_path)
-    planted(store, "UPDATE stored_events SET topic = 'task.of_tomorrow' WHERE notification_id = 6")
-    with opened_ledger(store) as ledger:
-        found, _ = folded(ledger, ledger.head, TASKS, RUNS)
+UNREADABLE = "UPDATE stored_events SET topic = 'task.of_tomorrow' WHERE notification_id = 6"
+READABLE = "UPDATE stored_events SET topic = 'task.updated' WHERE notification_id = 6"
 
-    assert positions(found) == {"tasks": 5, "runs": 5}
+
+def test_an_unreadable_event_holds_back_its_stream_alone(tmp_path: Path) -> None:
+    store = store_of(tmp_path)
+    with opened_ledger(store) as ledger:
+        before, _ = folded(ledger, 5, TASKS, RUNS)
+        whole, _ = folded(ledger, ledger.head, TASKS, RUNS)
+    planted(store, UNREADABLE)
+
+    with opened_ledger(store) as ledger:
+        found, fold = folded(ledger, ledger.head, TASKS, RUNS, DASHBOARD)
+
+        assert positions(found) == {"tasks": 11, "runs": 11, "dashboard": 5}
+        for table in ("tasks", "runs"):
+            (held,) = rows_of(before, table)[:1]
+            assert rows_of(found, table) == [held, *rows_of(whole, table)[1:]]
+        assert {name: error.sequence for name, error in fold.failures.items()} == {
+            "tasks": 6,
+            "runs": 6,
+            "dashboard": 6,
+        }
+
+
+def test_what_is_held_back_stays_so_until_its_event_can_be_taken(tmp_path: Path) -> None:
+    store = store_of(tmp_path)
+    with opened_ledger(store) as ledger:
+        before, _ = folded(ledger, 5, TASKS, RUNS)
+        whole, _ = folded(ledger, ledger.head, TASKS, RUNS)
+    planted(store, UNREADABLE)
+    with opened_ledger(store) as ledger:
+        found, _ = folded(ledger, 7, TASKS, RUNS)
+        again = go_on(ledger, found, ledger.head, TASKS, RUNS)
+        assert rows_of(found, "tasks")[:1] == rows_of(before, "tasks")[:1]
+        assert again.failures["runs"].sequence == 6
+    planted(store, READABLE)
+
+    with opened_ledger(store) as ledger:
+        mended = go_on(ledger, found, ledger.head, TASKS, RUNS)
+
+    assert mended.failures == {}
+    for table in ("tasks", "runs"):
+        assert rows_of(found, table) == rows_of(whole, table)
+
+
+def test_one_stream_of_what_raises_is_held_back_and_no_other_read_model(tmp_path: Path) -> None:
+    fussy = Fussy(6)
+    fussy.separable = True
+    with opened_ledger(store_of(tmp_path)) as ledger:
+        found, _ = folded(ledger, ledger.head, fussy, RUNS)
+        before, _ = folded(ledger, 5, TASKS)
+        whole, _ = folded(ledger, ledger.head, TASKS, RUNS)
+
+        assert positions(found) == {"fussy": 11, "runs": 11}
+        assert rows_of(found, "runs") == rows_of(whole, "runs")
+        held, *_ = rows_of(before, "tasks")
+        assert rows_of(found, "tasks") == [held, *rows_of(whole, "tasks")[1:]]
 
 
 def test_of_one_task_as_well_the_others_go_on(tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ from replay.rows import RowBuffer
 from replay.store import SqlReader
 from tests.machine.machines import DirectMachine
 from tests.machine.moves import spend_day
-from tests.replay.audited import planted, store_of
+from tests.replay.audited import STORY, planted, store_of
 from tests.replay.support import opened
 
 READ = [each for each in PROJECTORS if each.name in READ_OF_ONE_TASK]
@@ -102,11 +102,17 @@ def test_a_task_of_which_nothing_is_known_has_no_rows(ledger: Ledger) -> None:
     assert task_detail(related(ledger, ledger.head, "nobody", "detail"), "nobody") is None
 
 
-def test_an_event_that_cannot_be_read_leaves_what_was_before_it(tmp_path: Path) -> None:
-    store = store_of(tmp_path)
-    planted(store, "UPDATE stored_events SET topic = 'task.of_tomorrow' WHERE notification_id = 6")
+def test_an_event_that_cannot_be_read_holds_its_task_back_and_not_its_kin(tmp_path: Path) -> None:
+    changes = [("PATCH", f"/api/tasks/{id_}", {"title": f"{id_} anew"}) for id_ in ("a", "b")]
+    store = store_of(tmp_path, [*STORY[:3], *changes])
+    planted(store, "UPDATE stored_events SET topic = 'task.of_tomorrow' WHERE notification_id = 4")
     with opened(store) as ledger:
-        detail = task_detail(related(ledger, ledger.head, "a", "detail"), "a")
-        before = task_detail(everything(ledger, 5), "a")
+        held, kin = (
+            task_detail(related(ledger, ledger.head, id_, "detail"), id_) for id_ in ("a", "b")
+        )
+        before = task_detail(everything(ledger, 3), "a")
 
-    assert msgspec.json.encode(detail) == msgspec.json.encode(before)
+    assert msgspec.json.encode(held) == msgspec.json.encode(before)
+    assert kin is not None
+    assert kin.summary.title == "b anew"
+    assert kin.summary.dependencies[0].depends_on.title == "First"
