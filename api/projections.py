@@ -250,7 +250,7 @@ class Projections:
             work = _unfinished(self._standing(name), projector)
             if work is None and self._held_count(name):
                 work = "catch_up"
-            if work is not None:
+            if work is not None and name not in self._jobs:
                 await self.start(name, work, context)
 
     def stop(self) -> None:

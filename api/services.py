@@ -55,6 +55,7 @@ NewId = Callable[[str], str]
 
 _LOG: Final = logging.getLogger("taskledger")
 _SNAPSHOT_SECONDS: Final = 5.0
+_RECOVER_SECONDS: Final = 1.0
 _TICK_BITS: Final = 6
 _COUNT_BITS: Final = 8
 _MOST_COUNT: Final = (1 << _COUNT_BITS) - 1
@@ -207,16 +208,8 @@ class Services:
             policy=self.policy,
         )
 
-    def recover(self) -> None:
-        """Take back every lease that ran out while nobody served the store."""
-        self.committer.execute(
-            ExpireLeases(reason="orphaned_on_boot"), self.context(BOOT_ACTOR, BOOT_ORIGIN)
-        )
-
     async def start(self) -> None:
-        """Recover, then begin the background work."""
-        self.recover()
-        await self.blobs.sweep()
+        """Begin the background work, and recover: now, or as soon as the store allows it."""
         self.keep(asyncio.create_task(self._every(self.settings.sweep_seconds, self._sweep)))
         self.keep(asyncio.create_task(self._every(self.settings.sweep_seconds, self._escalate)))
         self.keep(asyncio.create_task(self._every(self.settings.sweep_seconds, self._forget)))
@@ -224,7 +217,26 @@ class Services:
         self.keep(asyncio.create_task(self.ledger.access.watch(self._heard)))
         self.keep(asyncio.create_task(self.bridges.deliveries.run()))
         self.keep(asyncio.create_task(self._every(_SNAPSHOT_SECONDS, self.moments.keep_up)))
-        await self.projections.resume()
+        if not await self._recovered():
+            self.keep(asyncio.create_task(self._recover_later()))
+
+    async def _recovered(self) -> bool:
+        """Take back leases that ran out while nobody served, and go on with what was begun."""
+        try:
+            expiry = ExpireLeases(reason="orphaned_on_boot")
+            await self.committer.submit(expiry, self.context(BOOT_ACTOR, BOOT_ORIGIN))
+            await self.blobs.sweep()
+            await self.projections.resume()
+        except StoreUnavailableError as error:
+            _LOG.warning("cannot recover, next try in %g s: %s", _RECOVER_SECONDS, error)
+            return False
+        return True
+
+    async def _recover_later(self) -> None:
+        while True:
+            await asyncio.sleep(_RECOVER_SECONDS)
+            if await self._recovered():
+                return
 
     def keep(self, task: "asyncio.Task[Any]") -> None:
         """Keep a task alive until it ends or the server stops."""

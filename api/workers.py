@@ -37,6 +37,7 @@ class Workers:
         self._listener = listener
         self._processes: list[subprocess.Popen[bytes] | None] = [None] * number
         self._started_at = [0.0] * number
+        self._replaced = [False] * number
         self._stopping = False
 
     def run(self, ready: Callable[[], None]) -> int:
@@ -60,13 +61,18 @@ class Workers:
         return 0
 
     def _look(self) -> int:
-        """Start what does not run; return the exit code of one that can never run."""
+        """Start what does not run; return the exit code of one that could not begin.
+
+        One that takes the place of another is started again and again: what hinders it, such as a
+        database that is away, may go, and the others serve meanwhile.
+        """
         for place, process in enumerate(self._processes):
             code = process.poll() if process is not None else 0
             if code is None or self._stopping:
                 continue
-            if code == 2:  # noqa: PLR2004 - what the operator has to change
+            if code == 2 and not self._replaced[place]:  # noqa: PLR2004 - for the operator to change
                 return code
+            self._replaced[place] = process is not None
             if time.monotonic() - self._started_at[place] >= _AGAIN_SECONDS:
                 self._started_at[place] = time.monotonic()
                 self._processes[place] = self._start()

@@ -2,7 +2,8 @@
 
 import re
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import Any, Final
 import psycopg
 import pytest
 
+from api.services import Services
 from tests.api.live import serving
 from tests.faults.client import Client, refused, until
 from tests.faults.crew import Crew, check_done
@@ -43,12 +45,13 @@ def task(name: str, **fields: Any) -> dict[str, Any]:
 
 
 @contextmanager
-def served(folder: Path, place: str) -> Iterator[int]:
+def served(
+    folder: Path, place: str, prepare: Callable[[Services], None] = lambda _: None
+) -> Iterator[int]:
     """Give the port of a server in this process, which does nothing by itself."""
+    usual: dict[str, Any] = {"sweep_seconds": NEVER, "keep_alive_seconds": 0.2}
     key = key_file_in(folder, "postgresql")
-    with serving(
-        folder, store=place, secret_key_file=key, sweep_seconds=NEVER, keep_alive_seconds=0.2
-    ) as server:
+    with serving(folder, prepare=prepare, store=place, secret_key_file=key, **usual) as server:
         yield server.settings.port
 
 
@@ -78,16 +81,6 @@ def failures(client: Client, port: int) -> list[tuple[str, str, int]]:
     return found
 
 
-@contextmanager
-def stopped(cluster: PostgresServer) -> Iterator[None]:
-    """Let the server of the databases crash, and start it again afterwards."""
-    cluster.stop()
-    try:
-        yield
-    finally:
-        cluster.start()
-
-
 def test_a_restart_is_told_while_it_lasts_and_nothing_is_lost(
     tmp_path: Path, cluster: PostgresServer, place: str
 ) -> None:
@@ -111,7 +104,7 @@ def test_a_restart_is_told_while_it_lasts_and_nothing_is_lost(
         follower.start()
         left.post("/api/tasks", task("before"))
         until(lambda: all(len(crew.done) > 30 for crew in crews), "writers are at work")
-        with stopped(cluster):
+        with cluster.stopped():
             for client, agent in zip((left, right), agents, strict=True):
                 for _ in range(3):
                     assert refused(client.call("POST", "/api/tasks", task("lost")))
@@ -142,6 +135,31 @@ def test_a_restart_is_told_while_it_lasts_and_nothing_is_lost(
     assert [past.sequence for past in history] == list(range(1, last + 1))
     check_done([done for crew in crews for done in crew.done], history)
     assert [site.complaints() for site in sites] == [[], []]
+
+
+def test_a_server_whose_database_goes_while_it_starts_recovers_when_it_is_back(
+    tmp_path: Path, cluster: PostgresServer, place: str
+) -> None:
+    with (
+        served(tmp_path, place) as port,
+        Client(port) as client,
+        Client(port, session="s1") as agent,
+    ):
+        client.post("/api/tasks", task("t"))
+        client.post("/api/tasks/t/runs")
+        agent.post("/api/agent/tasks/claim-next", {"lease_seconds": 1})
+    time.sleep(1.1)
+
+    with ExitStack() as resources:
+        port = resources.enter_context(served(tmp_path, place, prepare=lambda _: cluster.stop()))
+        client = resources.enter_context(Client(port))
+        assert refused(client.call("GET", "/api/tasks"))
+        assert client.call("GET", "/healthz").status == 200
+        cluster.start()
+        expired = "/api/timeline?type=task.run_lease_expired"
+        until(lambda: client.call("GET", expired).json.get("timeline"), "the lease is taken back")
+        [event] = client.get(expired)["timeline"]
+    assert event["payload"]["reason"] == "orphaned_on_boot"
 
 
 def waits(cluster: PostgresServer, name: str) -> list[str]:

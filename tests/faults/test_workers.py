@@ -5,22 +5,21 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
+import psycopg
 import pytest
 
 from tests.faults.client import Client, until
 from tests.faults.serving import Site
-from tests.support.postgres import shared
+from tests.support.postgres import PostgresServer
 
 WORKERS = 3
 
 
 @pytest.fixture(name="site")
-def _site(tmp_path: Path) -> Iterator[Site]:
-    with shared().database() as place:
-        yield Site(tmp_path, place=place, workers=WORKERS)
+def _site(tmp_path: Path, place: str) -> Site:
+    return Site(tmp_path, place=place, workers=WORKERS)
 
 
 def children(pid: int) -> set[int]:
@@ -33,6 +32,15 @@ def alive(pid: int) -> bool:
         os.kill(pid, 0)
         return "\nState:\tZ" not in Path(f"/proc/{pid}/status").read_text()
     return False
+
+
+def listening(place: str) -> int:
+    """Return how many processes listen to what others commit."""
+    asked = "SELECT count(*) FROM pg_stat_activity WHERE query LIKE 'LISTEN%'"
+    with psycopg.connect(place) as admin:
+        found = admin.execute(f"{asked} AND datname = current_database()".encode()).fetchone()
+    assert found is not None
+    return int(found[0])
 
 
 def test_a_worker_that_dies_is_replaced_and_requests_go_on(site: Site) -> None:
@@ -53,6 +61,26 @@ def test_a_worker_that_dies_is_replaced_and_requests_go_on(site: Site) -> None:
     assert len(before) == WORKERS
     assert titles == {f"t{number}" for number in range(20)}
     assert not any(map(alive, before))
+    assert not site.complaints()
+
+
+def test_a_worker_that_dies_while_the_database_is_away_is_replaced_when_it_is_back(
+    tmp_path: Path, cluster: PostgresServer, place: str
+) -> None:
+    site = Site(tmp_path, place=place, workers=WORKERS)
+    with site.serving() as server:
+        until(lambda: listening(place) == WORKERS, "all workers serve")
+        with cluster.stopped():
+            victim = min(children(server.process.pid))
+            os.kill(victim, signal.SIGKILL)
+            told = site.log.read_text
+            until(lambda: told().count("cannot connect") > 1, "others try to take its place")
+            with Client(site.port) as client:
+                assert client.call("GET", "/healthz").status == 200
+        with Client(site.port) as client:
+            client.insist("POST", "/api/tasks", {"scope": "global", "title": "after"})
+        until(lambda: len(children(server.process.pid)) == WORKERS, "all workers are there again")
+        assert server.process.poll() is None
     assert not site.complaints()
 
 

@@ -169,6 +169,15 @@ class PostgresServer:
             self.process.wait()
             self.process = None
 
+    @contextmanager
+    def stopped(self) -> Iterator[None]:
+        """Let the server crash, and start it again afterwards."""
+        self.stop()
+        try:
+            yield
+        finally:
+            self.start()
+
     def url(self, database: str) -> str:
         """Return the store URL of a database."""
         return f"postgresql://{USER}@{_HOST}:{self.port}/{database}"
