@@ -8,6 +8,7 @@ import asyncio
 import logging
 import signal
 import sys
+from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 import msgspec
@@ -61,6 +62,8 @@ _LOG: Final = logging.getLogger("taskledger")
 _ORIGIN: Final = Origin("daemon", "projections")
 _RESTARTS: Final = 20
 _BUSY_SECONDS: Final = 0.5
+_LONGEST_PAUSE: Final = 60.0
+_KILLED: Final = (-signal.SIGKILL, -signal.SIGTERM)
 _LINE_BYTES: Final = 16 << 20
 _decode: Final = msgspec.json.Decoder(Line).decode
 _SHOWN: Final = 20
@@ -73,14 +76,18 @@ _decode_standing: Final = msgspec.json.Decoder(Standing).decode
 
 
 class Job:
-    """Work under way; `done` gives how it ended."""
+    """Work under way; `done` gives how it ended.
+
+    It is `resumed` when nobody asked for it, but it had been begun or something waits for it.
+    """
 
     def __init__(self, work: Work) -> None:
         self.work = work
         self.progress: Progress | None = None
         self.process: asyncio.subprocess.Process | None = None
         self.done: asyncio.Task[Line] | None = None
-        self.canceled = False
+        self.canceled = asyncio.Event()
+        self.resumed = False
 
     async def ended(self) -> Line:
         """Wait for the end and return how it was."""
@@ -217,7 +224,7 @@ class Projections:
         if job is not None and job.work not in {"rebuild", "repair"}:
             raise ConflictError(f'"{name}": {job.work} cannot be canceled')
         if job is not None:
-            job.canceled = True
+            job.canceled.set()
             self._terminate(job)
             if job.done is not None:
                 await asyncio.wait({job.done})
@@ -246,12 +253,15 @@ class Projections:
     async def resume(self) -> None:
         """Go on with what a crash or a stop has interrupted, and with what is far behind."""
         context = self._services.context(SCHEDULER_ACTOR, _ORIGIN)
-        for name, projector in self._projectors.items():
-            work = _unfinished(self._standing(name), projector)
-            if work is None and self._held_count(name):
-                work = "catch_up"
+        for name in self._projectors:
+            work = self._waits_for(name)
             if work is not None and name not in self._jobs:
-                await self.start(name, work, context)
+                (await self.start(name, work, context)).resumed = True
+
+    def _waits_for(self, name: str) -> Work | None:
+        """Return the work that is to be gone on with, None when another process has done it."""
+        work = _unfinished(self._standing(name), self._projectors[name])
+        return "catch_up" if work is None and self._held_count(name) else work
 
     def stop(self) -> None:
         """Stop every process; what they did is gone on with at the next start."""
@@ -289,16 +299,26 @@ class Projections:
 
     async def _run(self, name: str, job: Job) -> Line:
         line = Line(end="failed", text="the process that did the work was killed again and again")
-        for _ in range(_RESTARTS):
-            if job.canceled or self._services.stopping.is_set():
+        for number in range(_RESTARTS):
+            if job.canceled.is_set() or self._services.stopping.is_set():
                 return Line(end="canceled")
             found = await self._run_once(name, job)
             if found is not None and found.end != "busy":
                 return found
-            line = found or line
             if found is not None:
-                await asyncio.sleep(_BUSY_SECONDS)
+                line = found
+                await self._pause(name, job, line, number)
+                if job.resumed and self._waits_for(name) != job.work:
+                    return Line(end="done")
         return line
+
+    @staticmethod
+    async def _pause(name: str, job: Job, line: Line, number: int) -> None:
+        """Wait before the next try, unless the work is canceled meanwhile."""
+        pause = min(_BUSY_SECONDS * 2**number, _LONGEST_PAUSE)
+        _LOG.warning("work on %s waits, next try in %g s: %s", name, pause, line.text)
+        with suppress(TimeoutError):
+            await asyncio.wait_for(job.canceled.wait(), pause)
 
     async def _run_once(self, name: str, job: Job) -> Line | None:
         """Return how a process ended, None when it was killed."""
@@ -321,7 +341,7 @@ class Projections:
         except BaseException:
             self._terminate(job)
             raise
-        if ended is None and code != -signal.SIGKILL:
+        if ended is None and code not in _KILLED:
             _LOG.error("the process that works on %s ended with %d", name, code)
             return Line(end="failed", text=f"the process ended with {code}")
         return ended

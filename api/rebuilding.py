@@ -11,6 +11,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable
+from contextlib import ExitStack, closing, suppress
 from typing import Any, Final, Literal, TypeAlias
 
 import msgspec
@@ -19,6 +20,12 @@ from msgspec import Struct
 from api.settings import variable_of
 from projections.catalog import PROJECTORS
 from replay.digest import Difference
+from replay.errors import (
+    DATABASE_ERRORS,
+    StoreOpenError,
+    StoreUnavailableError,
+    is_unavailable,
+)
 from replay.fold import FoldError
 from replay.ledger import Ledger
 from replay.places import environment_of
@@ -43,18 +50,23 @@ class Line(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 NICENESS: Final = 10
 GC_THRESHOLDS: Final = (200_000, 50, 100)
+_PATIENCE: Final = {"POSTGRES_LOCK_TIMEOUT": "1"}
+"""Who waits for tables that others read holds all writers up meanwhile, so it is not for long."""
+
 _encode: Final = msgspec.json.Encoder().encode
 
 
 def _tell(line: Line) -> None:
-    sys.stdout.buffer.write(_encode(line) + b"\n")
-    sys.stdout.buffer.flush()
+    # Whoever started this may be gone; that is looked at where it can be stopped.
+    with suppress(BrokenPipeError):
+        sys.stdout.buffer.write(_encode(line) + b"\n")
+        sys.stdout.buffer.flush()
 
 
-def perform(work: Work, shop: Workshop) -> Line:
-    """Do the work and return how it ended."""
+def perform(work: Work, opened: Callable[[], Workshop]) -> Line:
+    """Do the work and return how it ended; `busy` is what may be tried again."""
     try:
-        return _WORKS[work](shop)
+        return _WORKS[work](opened())
     except BusyError as error:
         return Line(end="busy", text=str(error))
     except RefusedError as error:
@@ -63,6 +75,10 @@ def perform(work: Work, shop: Workshop) -> Line:
         return Line(end="canceled")
     except FoldError as error:
         return Line(end="failed", text=str(error), failed_sequence=error.sequence)
+    except (StoreOpenError, StoreUnavailableError, *DATABASE_ERRORS) as error:
+        if not (isinstance(error, StoreOpenError) or is_unavailable(error)):
+            raise
+        return Line(end="busy", text=str(error))
 
 
 def _check(shop: Workshop) -> Line:
@@ -96,18 +112,20 @@ def main(work: Any, name: str) -> None:
     os.nice(NICENESS)
     # States and rows are many and hold no cycles, so looking for some would only take time.
     gc.set_threshold(*GC_THRESHOLDS)
-    ledger = Ledger(environment_of(os.environ[variable_of("store")]))
-    try:
-        shop = Workshop(
-            ledger,
-            next(each for each in PROJECTORS if each.name == name),
-            lambda: time.time_ns() // 1000,
-            report=lambda progress: _tell(Line(progress=progress)),
-            stopping=lambda: bool(asked) or os.getppid() != parent,
-        )
-        _tell(perform(work, shop))
-    finally:
-        ledger.close()
+    with ExitStack() as resources:
+
+        def opened() -> Workshop:
+            store = environment_of(os.environ[variable_of("store")])
+            ledger = resources.enter_context(closing(Ledger({**store, **_PATIENCE})))
+            return Workshop(
+                ledger,
+                next(each for each in PROJECTORS if each.name == name),
+                lambda: time.time_ns() // 1000,
+                report=lambda progress: _tell(Line(progress=progress)),
+                stopping=lambda: bool(asked) or os.getppid() != parent,
+            )
+
+        _tell(perform(work, opened))
 
 
 if __name__ == "__main__":
