@@ -4,7 +4,7 @@ import os
 import shutil
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
@@ -181,11 +181,11 @@ def import_(*, blobs: str, file: str, store: str, blob_store: str, as_json: bool
         _lines_of(file) as lines,
     ):
         try:
-            _check(lines, told)
+            last = _check(lines, told)
             lines.seek(0)
             with opened() as services:
-                folder = _folder_of(file, blobs)
-                done = _import(services, lines, folder or services.blobs, told)
+                source = _folder_of(file, blobs) or services.blobs
+                done = _import(services, lines, source, lambda done: told("imported", done, last))
         except ImportRefusedError as error:
             raise Failure(f"{file}: {error}", REFUSED) from error
     if as_json:
@@ -210,24 +210,27 @@ def _lines_of(file: str) -> Iterator[IO[bytes]]:
         yield kept
 
 
-def _check(lines: IO[bytes], told: Told) -> None:
+def _check(lines: IO[bytes], told: Told) -> int:
+    """Return the last sequence of the lines; raises ImportRefusedError."""
     from replay.importing import read_events
 
-    size = os.fstat(lines.fileno()).st_size
-    for number, _ in read_events(lines):
+    size, last = os.fstat(lines.fileno()).st_size, 0
+    for number, recorded in read_events(lines):
+        last = recorded.sequence
         if number % 1000 == 0:
             told("checked", lines.tell(), size)
+    return last
 
 
 def _import(
-    services: "Services", lines: IO[bytes], source: "BlobStore", told: Told
+    services: "Services", lines: IO[bytes], source: "BlobStore", told: Callable[[int], None]
 ) -> dict[str, int]:
     from replay.blobs.carrying import Carrier
     from replay.importing import Importer
 
     carrier = Carrier(source, services.blobs)
     importer = Importer(services.ledger, services.projectors, carrier)
-    importer.take(lines, lambda last: told("imported", last, 0))
+    importer.take(lines, told)
     head = services.ledger.head
     return {
         "imported": importer.imported,
