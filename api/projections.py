@@ -63,6 +63,8 @@ _ORIGIN: Final = Origin("daemon", "projections")
 _RESTARTS: Final = 20
 _BUSY_SECONDS: Final = 0.5
 _LONGEST_PAUSE: Final = 60.0
+_TAKEN_TRIES: Final = 3
+"""So often work that was asked for is tried beside another process, which may be an orphan."""
 _KILLED: Final = (-signal.SIGKILL, -signal.SIGTERM)
 _LINE_BYTES: Final = 16 << 20
 _decode: Final = msgspec.json.Decoder(Line).decode
@@ -217,7 +219,10 @@ class Projections:
         return job
 
     async def cancel(self, name: str, context: Context) -> None:
-        """Give a rebuild up and remove what there is of it; raises ConflictError without one."""
+        """Give a rebuild up and remove what there is of it.
+
+        Raises ConflictError without one, and when it is that of another process.
+        """
         job = self._jobs.get(name)
         if job is None and self._standing(name).rebuild is None:
             raise ConflictError(f'"{name}" is not being rebuilt')
@@ -228,7 +233,9 @@ class Projections:
             self._terminate(job)
             if job.done is not None:
                 await asyncio.wait({job.done})
-        await (await self.start(name, "discard", context)).ended()
+        line = await (await self.start(name, "discard", context)).ended()
+        if line.end != "done":
+            raise ConflictError(line.text or f"giving it up ended: {line.end}")
         await self._note(ProjectionRebuildCanceled(projection=name), context)
 
     async def roll_back(self, name: str, context: Context) -> Line:
@@ -303,10 +310,12 @@ class Projections:
             if job.canceled.is_set() or self._services.stopping.is_set():
                 return Line(end="canceled")
             found = await self._run_once(name, job)
-            if found is not None and found.end != "busy":
+            if found is not None and found.end not in {"busy", "taken"}:
                 return found
             if found is not None:
                 line = found
+                if line.end == "taken" and not job.resumed and number + 1 >= _TAKEN_TRIES:
+                    return Line(end="refused", text=line.text)
                 await self._pause(name, job, line, number)
                 if job.resumed and self._waits_for(name) != job.work:
                     return Line(end="done")

@@ -33,7 +33,7 @@ from replay.rebuild import Result, Workshop
 from replay.workbench import BusyError, CanceledError, Progress, RefusedError
 
 Work: TypeAlias = Literal["rebuild", "repair", "discard", "catch_up", "roll_back", "check"]
-End: TypeAlias = Literal["done", "refused", "busy", "failed", "canceled"]
+End: TypeAlias = Literal["done", "refused", "busy", "taken", "failed", "canceled"]
 
 
 class Line(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -64,11 +64,14 @@ def _tell(line: Line) -> None:
 
 
 def perform(work: Work, opened: Callable[[], Workshop]) -> Line:
-    """Do the work and return how it ended; `busy` is what may be tried again."""
+    """Do the work and return how it ended.
+
+    `busy` may be tried again, and `taken` when the process that works on the same is done.
+    """
     try:
         return _WORKS[work](opened())
     except BusyError as error:
-        return Line(end="busy", text=str(error))
+        return Line(end="taken", text=str(error))
     except RefusedError as error:
         return Line(end="refused", text=str(error))
     except CanceledError:

@@ -15,6 +15,9 @@ from click.testing import CliRunner, Result
 
 from api.cli.main import main
 from projections.catalog import PROJECTORS
+from replay.ledger import Ledger
+from replay.places import environment_of
+from tests.api.test_poison import interrupt
 from tests.cli.processes import ROOT, TASKLEDGER, Server, environment, running
 from tests.support.verify import verify
 
@@ -101,6 +104,25 @@ def test_differences_are_shown_and_repaired(store: Path) -> None:
     assert "rebuild_failure" not in documents(store, "status", "runs")
     assert "runs  equals its rebuild" in cli(store, "rebuild", "runs", "--dry-run").stdout
     cli(store, "verify")
+
+
+def test_a_second_rebuild_is_refused_whoever_does_the_first(store: Path) -> None:
+    with closing(Ledger(environment_of(f"sqlite:{store}"))) as ledger, ledger.access.alone("runs"):
+        told = cli(store, "rebuild", "runs", exit_code=1).stdout
+
+    assert told == f"runs  refused  runs is being worked on by the process with id {os.getpid()}\n"
+    cli(store, "rebuild", "runs")
+
+
+def test_the_rebuild_of_another_process_is_not_canceled(tmp_path: Path) -> None:
+    with stored("stored", tmp_path) as store:
+        interrupt(tmp_path, 1)
+        place = environment_of(f"sqlite:{store}")
+        with closing(Ledger(place)) as ledger, ledger.access.alone("runs"):
+            told = cli(store, "cancel", "runs", exit_code=1).stderr
+        assert f"runs is being worked on by the process with id {os.getpid()}" in told
+
+        assert documents(store, "cancel", "runs")["last"]["end"] == "canceled"
 
 
 def test_an_event_is_skipped_with_a_reason(store: Path) -> None:
