@@ -207,7 +207,7 @@ class Application(Starlette):
             )
         services = self._services
         name = operation.operation_id
-        if name in REWINDING and (moment := wanted(scope["query_string"])) is not None:
+        if (moment := wanted(scope["query_string"])) is not None and _rewinds(operation):
             services = await self._pasts.services_at(moment, name, values[0] if values else "")
         call = Call(
             services=services,
@@ -299,6 +299,19 @@ def _told(error: Exception, operation: Operation | None) -> Refused:
             _note(error)
             status, text, headers = 500, phrase_of(500), ()
     return Refused(status=status, text=text, headers=headers, error=error)
+
+
+def _rewinds(operation: Operation) -> bool:
+    """Whether a request for a moment of the past is answered by an operation.
+
+    Raises ValidationError for a read of the task API that only tells of now.
+    """
+    if operation.operation_id in REWINDING:
+        return True
+    refuses = not {400, 422}.isdisjoint(operation.statuses)
+    if refuses and operation.method == "GET" and operation.dialect is None:
+        raise ValidationError("as_of: this is told of now alone; leave it out")
+    return False
 
 
 def _note(error: Exception) -> None:

@@ -15,7 +15,7 @@ import msgspec
 
 from api.cli import output
 from api.cli.failures import INTERRUPTED, REFUSED, USAGE, Failure, failure_of
-from api.cli.options import json_option, option
+from api.cli.options import json_option, option, server_url
 from api.cli.remote import api_path
 from api.cli.stores import settings_of
 from api.cli.token import services_of, store_option
@@ -164,7 +164,7 @@ async def site_of(server: str, token: str, store: str) -> AsyncIterator[Site]:
         raise Failure(f"the server with process id {holder.pid} does not listen yet", REFUSED)
     url = server or (holder.url if holder else "")
     if url:
-        connection = Connection(server=url.rstrip("/"), token=token)
+        connection = Connection(server=url, token=token)
         async with LedgerClient(connection) as client:
             yield Served(client)
         return
@@ -178,7 +178,12 @@ async def site_of(server: str, token: str, store: str) -> AsyncIterator[Site]:
 def on_site(command: F) -> F:
     """Run an asynchronous command against the site that its options lead to."""
 
-    @option("--server", default="", help="Address of a server; found by the store if not given.")
+    @option(
+        "--server",
+        default="",
+        callback=lambda ctx, param, value: value and server_url(ctx, param, value),
+        help="Address of a server; found by the store if not given.",
+    )
     @option("--token", envvar="TASKLEDGER_TOKEN", default="", help="Access token.")
     @store_option
     @json_option

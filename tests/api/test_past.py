@@ -93,6 +93,17 @@ def test_a_sequence_beyond_the_head_is_called_that(told: Told, text: str) -> Non
     assert f'"{text}" lies beyond the head' in complaint
 
 
+@pytest.mark.parametrize(
+    "path",
+    ["/api/tasks/a/inspect", "/api/tasks/a/timeline", "/api/tasks/a/stream", "/api/timeline"],
+)
+def test_what_is_told_of_now_alone_does_not_pretend_otherwise(told: Told, path: str) -> None:
+    refused = told.server.client.get(path, params={"as_of": "3"})
+
+    assert refused.status_code in {400, 422}
+    assert "as_of: this is told of now alone" in refused.json()["error"]
+
+
 def test_before_the_first_event_there_was_nothing(told: Told) -> None:
     tasks = told.server.client.get("/api/tasks", params={"as_of": "0"})
 

@@ -137,6 +137,7 @@ def test_an_event_is_skipped_with_a_reason(store: Path) -> None:
 @pytest.mark.parametrize(
     "words",
     [
+        ("list", "--server", "nowhere"),
         ("status", "none"),
         ("rebuild", "none"),
         ("rebuild",),
@@ -146,7 +147,7 @@ def test_an_event_is_skipped_with_a_reason(store: Path) -> None:
         ("skip", "none", "--sequence", "1", "--reason", "old"),
     ],
 )
-def test_an_unknown_name_is_wrong_usage(unchanged: Path, words: tuple[str, ...]) -> None:
+def test_an_unknown_name_or_place_is_wrong_usage(unchanged: Path, words: tuple[str, ...]) -> None:
     cli(unchanged, *words, exit_code=2)
 
 
