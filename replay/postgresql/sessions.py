@@ -33,10 +33,12 @@ _DEFAULTS: Final[dict[str, Any]] = {
     # Milliseconds after which a server that takes nothing more is taken for gone.
     "tcp_user_timeout": 30_000,
 }
-# A process that hangs must not hold the lock of all writers for ever.
+# A process that hangs must not hold the lock of all writers for ever, nor a host that is gone.
 _OPTIONS: Final = (
     "-c synchronous_commit=on -c statement_timeout=30s -c lock_timeout=5s"
     " -c idle_in_transaction_session_timeout=15s"
+    " -c tcp_keepalives_idle=5 -c tcp_keepalives_interval=2 -c tcp_keepalives_count=3"
+    " -c tcp_user_timeout=10s"
 )
 PATIENT: Final = ("SET statement_timeout=0", "SET idle_in_transaction_session_timeout=0")
 

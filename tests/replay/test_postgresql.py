@@ -101,6 +101,15 @@ def test_the_url_says_how_to_connect_before_what_is_usual(place: str) -> None:
         assert ledger.writer.lock_timeout == 7
 
 
+def test_the_server_is_to_notice_when_a_host_goes_without_a_word(place: str) -> None:
+    # Only then does what leads there, or keeps a lock there, let go of it.
+    names = "('tcp_keepalives_idle', 'tcp_keepalives_interval', 'tcp_keepalives_count')"
+    shown = f"SELECT setting FROM pg_settings WHERE name IN {names} ORDER BY name DESC"
+    with closing(Ledger(environment_of(place))) as ledger:
+        interval, idle, count = (int(value) for (value,) in ledger.reader.select(shown))
+    assert 0 < idle + interval * count < 30
+
+
 def test_a_newer_schema_is_refused(place: str) -> None:
     Ledger(environment_of(place)).close()
     with psycopg.connect(place, autocommit=True) as admin:
