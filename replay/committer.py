@@ -287,8 +287,10 @@ class Committer:
             if written:
                 yield from self._commit(jobs)
             else:
-                self._transaction.undo()
+                yield from self._transaction.undoing()
                 self._settle(jobs)
+                # What the answers say is what the next read shows.
+                self._announce_missed(self._ledger.head)
 
     def _go_on_without(self, error: ProjectorError, jobs: list[Job]) -> Steps[None]:
         """Write a batch without the read model, or the stream of it, that cannot take it."""

@@ -192,6 +192,11 @@ class Writer:
         if self._connection is not None and self._connection.in_transaction:
             self._connection.rollback()
 
+    def rolling_back(self) -> Steps[None]:
+        """Undo the transaction, as `rollback` does."""
+        yield from ()
+        self.rollback()
+
     def reset(self) -> None:
         """Undo the transaction and drop the connection; the next use opens a new one."""
         self._version = 0

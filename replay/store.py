@@ -127,6 +127,9 @@ class Writer(Protocol):
     def rollback(self) -> None:
         """Undo the transaction, if there is one."""
 
+    def rolling_back(self) -> Steps[None]:
+        """Undo in steps a transaction in which nothing failed."""
+
     def reset(self) -> None:
         """Undo the transaction and drop the session; the next use opens a new one."""
 

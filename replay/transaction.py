@@ -204,9 +204,9 @@ class Transaction:
             return is_busy(error)
         return True
 
-    def undo(self) -> None:
-        """End a transaction that has nothing to commit."""
-        self._writer.rollback()
+    def undoing(self) -> Steps[None]:
+        """End in steps a transaction that has nothing to commit."""
+        yield from self._writer.rolling_back()
         self.desk.rows.finish()
 
     def abandon(self) -> None:

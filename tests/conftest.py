@@ -1,11 +1,14 @@
 """Settings of all tests."""
 
 import os
+from collections.abc import Iterator
 from typing import Final
 
 import coverage
 import pytest
 from hypothesis import settings
+
+from tests.support.postgres import PostgresServer, postgres, shared
 
 # Before anything imports them, so that their assertions explain themselves like those in tests.
 pytest.register_assert_rewrite(
@@ -40,6 +43,22 @@ LONG: Final = frozenset(
         "test_snippets.py",
     }
 )
+
+
+@pytest.fixture(name="cluster", scope="module")
+def _cluster() -> Iterator[PostgresServer]:
+    """A PostgreSQL server of a file's own, which may be stopped and started again."""
+    with postgres() as server:
+        yield server
+
+
+@pytest.fixture(name="place")
+def _place(request: pytest.FixtureRequest) -> Iterator[str]:
+    """A PostgreSQL database, in the server of the file when the test asks for that."""
+    of_its_own = "cluster" in request.fixturenames
+    server = request.getfixturevalue("cluster") if of_its_own else shared()
+    with server.database() as place:
+        yield place
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

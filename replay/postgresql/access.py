@@ -13,6 +13,7 @@ import psycopg
 from replay.errors import ForeignDatabaseError, StoreInUseError, StoreOpenError, unavailable
 from replay.postgresql.blobs import LargeObjectBlobs
 from replay.postgresql.opening import place_of
+from replay.postgresql.rest import Rest
 from replay.postgresql.sessions import (
     CHANNEL,
     LOCK,
@@ -21,6 +22,7 @@ from replay.postgresql.sessions import (
     SnapshotSession,
     connect,
     connect_patiently,
+    connect_to_read,
     dialled,
     value_of,
 )
@@ -67,19 +69,24 @@ class PostgresAccess:
         self.place = place_of(parameters)
         self.beside = str(_folder() / self.place.replace("/", "-").replace(":", "-"))
         self._leading: Session | None = None
+        self._rest = Rest()
         try:
-            self._live = LiveSession(self.connect)
-            # What is usual, or what the operator's URL says.
-            usual = int(value_of(self._live.execute(_LOCK_TIMEOUT))) / 1000
+            with closing(self.connect()) as session:
+                # What is usual, or what the operator's URL says.
+                usual = int(value_of(session.execute(_LOCK_TIMEOUT))) / 1000
+            self._live = LiveSession(self._connect_to_read, self._rest)
         except ForeignDatabaseError as error:
             message = f"{self.place} cannot be opened: {error}"
             raise StoreOpenError(message) from error
         self.live = SqlReader(self._live)
-        self.writer = Writer(self.connect, lock_timeout or usual)
+        self.writer = Writer(self.connect, lock_timeout or usual, self._rest)
 
     def connect(self) -> Session:
         """Return a session of its own; raises ForeignDatabaseError."""
         return connect(self._parameters)
+
+    def _connect_to_read(self) -> Session:
+        return connect_to_read(self._parameters)
 
     @contextmanager
     def snapshot(self, *, large: bool = False) -> Iterator[Session | SnapshotSession]:
@@ -87,7 +94,7 @@ class PostgresAccess:
 
         A `large` one fetches rows page by page. Raises StoreUnavailableError.
         """
-        with _told():
+        with _told(), nullcontext() if large else self._rest.after_waiting():
             session = _begun(connect_patiently(self._parameters)) if large else self._reading()
             try:
                 yield session
@@ -105,7 +112,7 @@ class PostgresAccess:
         while self._idle:
             with suppress(ForeignDatabaseError):
                 return _begun(self._idle.pop())
-        return _begun(self.connect())
+        return _begun(self._connect_to_read())
 
     @contextmanager
     def apart(self) -> Iterator[Session]:
@@ -130,7 +137,8 @@ class PostgresAccess:
         StoreUnavailableError.
         """
         try:
-            return self._leads()
+            with self._rest.after_waiting():
+                return self._leads()
         except ForeignDatabaseError as error:
             raise unavailable(error) from error
 
@@ -143,7 +151,7 @@ class PostgresAccess:
             else:
                 return True
         self._leading = None
-        session = self.connect()
+        session = self._connect_to_read()
         try:
             if value_of(session.execute(f"SELECT pg_try_advisory_lock({LOCK}, {_LEADER})")):
                 self._leading = session

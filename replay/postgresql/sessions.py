@@ -13,6 +13,7 @@ from replay.errors import ForeignDatabaseError
 from replay.postgresql.dialect import over_rows, translated
 from replay.postgresql.parameters import Parameter, column, scalar
 from replay.postgresql.pipeline import Answer, Pipeline, fault_of
+from replay.postgresql.rest import Rest
 from replay.steps import Steps
 from replay.store import Row
 
@@ -31,7 +32,7 @@ _DEFAULTS: Final[dict[str, Any]] = {
     "keepalives_interval": 5,
     "keepalives_count": 3,
     # Milliseconds after which a server that takes nothing more is taken for gone.
-    "tcp_user_timeout": 30_000,
+    "tcp_user_timeout": 5_000,
 }
 # A process that hangs must not hold the lock of all writers for ever, nor a host that is gone.
 _OPTIONS: Final = (
@@ -40,6 +41,8 @@ _OPTIONS: Final = (
     " -c tcp_keepalives_idle=5 -c tcp_keepalives_interval=2 -c tcp_keepalives_count=3"
     " -c tcp_user_timeout=10s"
 )
+# An event loop stands still while it waits for what it reads.
+_READING: Final = "-c statement_timeout=5s -c lock_timeout=1s"
 PATIENT: Final = ("SET statement_timeout=0", "SET idle_in_transaction_session_timeout=0")
 
 
@@ -135,6 +138,15 @@ class Session:
             self.release()
             self.execute("ROLLBACK")
 
+    def rolling_back(self) -> Steps[None]:
+        """Undo in steps a transaction in which nothing failed, and release the session.
+
+        Raises ForeignDatabaseError.
+        """
+        self.execute("ROLLBACK")
+        yield from self.answered()
+        self.release()
+
     def close(self) -> None:
         """Close the connection, after what another thread does on it."""
         with suppress(ForeignDatabaseError), self._turn():
@@ -145,9 +157,10 @@ class Session:
 class LiveSession:
     """Selects on a session that is opened anew when it breaks, as when the server restarts."""
 
-    def __init__(self, connect: Callable[[], Session]) -> None:
+    def __init__(self, connect: Callable[[], Session], rest: Rest) -> None:
         """Open the first session; raises ForeignDatabaseError."""
         self._connect = connect
+        self._rest = rest
         self._session = connect()
         self._lock = Lock()
 
@@ -158,6 +171,10 @@ class LiveSession:
 
     def execute(self, statement: str, parameters: Sequence[Any] = ()) -> Answer:
         """Run a SELECT, once more on a new session; raises ForeignDatabaseError."""
+        with self._rest.after_waiting():
+            return self._execute(statement, parameters)
+
+    def _execute(self, statement: str, parameters: Sequence[Any]) -> Answer:
         session = self._session
         try:
             return session.execute(statement, parameters)
@@ -227,15 +244,20 @@ def value_of(answer: Answer) -> Any:
     return row[0] if row else None
 
 
-def dialled(parameters: Mapping[str, Any]) -> dict[str, Any]:
+def dialled(parameters: Mapping[str, Any], usual: str = _OPTIONS) -> dict[str, Any]:
     """Return what to connect with; what an operator's URL says goes before what is usual here."""
-    options = f"{_OPTIONS} {parameters.get('options', '')}"
+    options = f"{usual} {parameters.get('options', '')}"
     return {**_DEFAULTS, **parameters, "options": options, "client_encoding": "utf8"}
 
 
 def connect(parameters: Mapping[str, Any]) -> Session:
     """Return a session of its own; raises ForeignDatabaseError."""
     return Session(_connection(parameters))
+
+
+def connect_to_read(parameters: Mapping[str, Any]) -> Session:
+    """Return a session that an event loop may wait for; raises ForeignDatabaseError."""
+    return Session(_connection(parameters, f"{_OPTIONS} {_READING}"))
 
 
 def connect_patiently(parameters: Mapping[str, Any]) -> SnapshotSession:
@@ -250,10 +272,10 @@ def connect_patiently(parameters: Mapping[str, Any]) -> SnapshotSession:
     return session
 
 
-def _connection(parameters: Mapping[str, Any]) -> psycopg.Connection[Row]:
+def _connection(parameters: Mapping[str, Any], usual: str = _OPTIONS) -> psycopg.Connection[Row]:
     try:
         connection: psycopg.Connection[Row] = psycopg.connect(
-            **dialled(parameters), autocommit=True, cursor_factory=RawCursor
+            **dialled(parameters, usual), autocommit=True, cursor_factory=RawCursor
         )
     except psycopg.Error as error:
         raise fault_of(error) from error

@@ -6,6 +6,7 @@ from typing import Final
 
 from replay.errors import ForeignDatabaseError
 from replay.postgresql.pipeline import Answer
+from replay.postgresql.rest import Rest
 from replay.postgresql.sessions import CHANNEL, LOCK, Session, value_of
 from replay.steps import InThread, Steps, taken
 
@@ -24,9 +25,12 @@ class Writer:
 
     far = True
 
-    def __init__(self, connect: Callable[[], Session], lock_timeout: float = 0) -> None:
+    def __init__(
+        self, connect: Callable[[], Session], lock_timeout: float = 0, rest: Rest | None = None
+    ) -> None:
         """Open the session when it is first needed."""
         self._connect = connect
+        self._rest = rest or Rest()
         self._session: Session | None = None
         self._writes: Answer | None = None
         self._seen = -1
@@ -50,6 +54,10 @@ class Writer:
 
     def begin(self) -> Session:
         """Take the write lock; raises ForeignDatabaseError, busy when somebody else holds it."""
+        with self._rest.after_waiting():
+            return self._begin_anew()
+
+    def _begin_anew(self) -> Session:
         try:
             return self._begin(self.connection)
         except ForeignDatabaseError:
@@ -149,6 +157,14 @@ class Writer:
         if self._session is not None and self._session.in_transaction:
             try:
                 self._session.rollback()
+            except ForeignDatabaseError:
+                self.reset()
+
+    def rolling_back(self) -> Steps[None]:
+        """Undo in steps a transaction in which nothing failed."""
+        if self._session is not None and self._session.in_transaction:
+            try:
+                yield from self._session.rolling_back()
             except ForeignDatabaseError:
                 self.reset()
 

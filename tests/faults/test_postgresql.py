@@ -28,6 +28,7 @@ SEED: Final = 53
 NEVER: Final = 3_600
 """Seconds after which background work would come in between."""
 
+READERS: Final = 8
 WRITERS: Final = 4
 EACH: Final = 30
 TROUBLES: Final = {
@@ -269,12 +270,34 @@ def test_a_table_that_somebody_keeps_is_waited_for_no_longer_than_said(
                 if table == "tasks":
                     assert refused(client.call("GET", "/api/tasks"))
                 else:
-                    assert titles(client) == ["before"]
+                    # What has nothing to do with it rests at times, and no longer.
+                    client.insist("GET", "/api/tasks")
                 assert client.call("GET", "/healthz").status == 200
-        assert client.get("/api/timeline")["head"] == 1
+        timeline = client.insist("GET", "/api/timeline")
+        assert timeline is not None
+        assert timeline.json["head"] == 1
         client.post("/api/tasks", task("after"))
         assert client.call("GET", "/readyz").status == 200
     assert [past.task_id for past in history_of(place)] == ["before", "after"]
+    assert not site.complaints()
+
+
+def test_of_many_who_want_a_table_that_somebody_keeps_one_waits(tmp_path: Path, place: str) -> None:
+    patience = "options=-c%20lock_timeout%3D3s"
+    site = Site(tmp_path, place=f"{place}?{patience}", sweep_seconds=NEVER, poll_seconds=NEVER)
+    with (
+        site.serving(),
+        ThreadPoolExecutor(READERS) as threads,
+        psycopg.connect(place) as other,
+    ):
+        other.execute("LOCK TABLE tasks IN ACCESS EXCLUSIVE MODE")
+
+        def ask(_: int) -> bool:
+            with Client(site.port) as client:
+                return refused(client.call("GET", "/api/tasks"))
+
+        assert all(threads.map(ask, range(READERS)))
+    assert site.log.read_text().count("canceling statement due to lock timeout") == 1
     assert not site.complaints()
 
 

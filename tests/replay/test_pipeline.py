@@ -14,6 +14,7 @@ from psycopg.pq.abc import PGconn
 
 from replay.errors import ForeignDatabaseError
 from replay.postgresql.pipeline import Answer, Pipeline
+from replay.postgresql.rest import Rest
 from replay.postgresql.sessions import LiveSession, Session, connect
 from replay.steps import Course
 from replay.store import Row
@@ -26,12 +27,6 @@ DEFERRED = (
     "CREATE TABLE once (a bigint UNIQUE DEFERRABLE INITIALLY DEFERRED)",
     "INSERT INTO once VALUES (1)",
 )
-
-
-@pytest.fixture(name="place")
-def _place() -> Iterator[str]:
-    with shared().database() as place:
-        yield place
 
 
 @pytest.fixture(name="connection")
@@ -288,7 +283,7 @@ def test_threads_that_find_a_session_broken_share_the_next(place: str) -> None:
         ready.wait()
         found.append(number(live.execute("SELECT 1")))
 
-    with closing(LiveSession(open_another)) as live:
+    with closing(LiveSession(open_another, Rest())) as live:
         ready = threading.Barrier(4)
         shared().end_sessions(place)
         threads = [threading.Thread(target=ask) for _ in range(4)]

@@ -2,14 +2,14 @@
 
 import asyncio
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import closing
 
 import psycopg
 import pytest
 from eventsourcing.persistence import Notification, StoredEvent
 
-from domain.errors import StreamHeldError
+from domain.errors import DomainError, StreamHeldError
 from domain.recorded import workspace_stream
 from replay.errors import (
     ForeignDatabaseError,
@@ -24,23 +24,11 @@ from replay.postgresql.recorder import Factory
 from replay.store import locked
 from tests.faults.client import until
 from tests.replay.support import committer_of, context, register, together
-from tests.support.postgres import GUARDED, PostgresServer, free_port, postgres
+from tests.support.postgres import GUARDED, PostgresServer, free_port
 
 pytestmark = pytest.mark.anyio
 WRITERS = 32
 EACH = 12
-
-
-@pytest.fixture(name="cluster", scope="module")
-def _cluster() -> Iterator[PostgresServer]:
-    with postgres() as server:
-        yield server
-
-
-@pytest.fixture(name="place")
-def _place(cluster: PostgresServer) -> Iterator[str]:
-    with cluster.database() as place:
-        yield place
 
 
 def refusal(place: str) -> str:
@@ -96,7 +84,10 @@ def test_the_url_says_how_to_connect_before_what_is_usual(place: str) -> None:
     shown = "SELECT current_setting('application_name'), current_setting('lock_timeout')"
     with closing(Ledger(environment_of(f"{place}?{more}"))) as ledger:
         assert ledger.reader.select(shown) == [("mine", "7s")]
-        assert ledger.reader.select("SHOW statement_timeout") == [("30s",)]
+        # An event loop waits for what is read.
+        assert ledger.reader.select("SHOW statement_timeout") == [("5s",)]
+        writing = ledger.writer.connection.execute("SHOW statement_timeout")
+        assert writing.fetchone() == ("30s",)
         assert ledger.writer.connection.execute("SHOW lock_timeout").fetchone() == ("7s",)
         assert ledger.writer.lock_timeout == 7
 
@@ -355,6 +346,23 @@ async def test_what_another_process_committed_is_told_in_order(place: str) -> No
             await committer.close()
 
     assert told == [(0, 1), (1, 2), (2, 3)]
+
+
+async def test_a_command_that_writes_nothing_tells_what_it_found_too(place: str) -> None:
+    told: list[tuple[int, int]] = []
+    with (
+        closing(Ledger(environment_of(place))) as first,
+        closing(Ledger(environment_of(place))) as second,
+    ):
+        here = committer_of(first, on_commit=[lambda each: told.append((each.previous, each.head))])
+        there = committer_of(second)
+        await there.submit(register("w1", "taken"), context())
+        with pytest.raises(DomainError):
+            await here.submit(register("w2", "taken"), context())
+        for committer in (here, there):
+            await committer.close()
+
+    assert told == [(0, 1)]
 
 
 async def test_a_process_hears_of_the_commits_of_others_only(place: str) -> None:

@@ -22,12 +22,6 @@ from tests.support.postgres import shared
 pytestmark = pytest.mark.anyio
 
 
-@pytest.fixture(name="place")
-def _place() -> Iterator[str]:
-    with shared().database() as place:
-        yield place
-
-
 @pytest.fixture(name="ledger")
 def _ledger(place: str) -> Iterator[Ledger]:
     with closing(Ledger(environment_of(place))) as ledger:
