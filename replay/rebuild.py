@@ -17,7 +17,7 @@ from replay.attach import Slices, failure_of, skipped_by
 from replay.batch import decides, separable
 from replay.digest import Difference, differences, digest
 from replay.filling import filled
-from replay.fold import PAGE, Fold, FoldError
+from replay.fold import Fold, FoldError
 from replay.read_models import (
     Failure,
     Rebuilding,
@@ -29,7 +29,7 @@ from replay.read_models import (
     release,
     standing_of,
 )
-from replay.scratch import Scratch
+from replay.scratch import PAGE, Scratch
 from replay.statements import HEAD, OF_STREAM
 from replay.store import Connection, SqlReader
 from replay.switching import swap, switch
@@ -285,7 +285,7 @@ class Workshop(Workbench):
     def _empty(self, suffix: str) -> None:
         """Remove copies of the tables, little by little, which also bounds the memory it takes."""
         for table in self.projector.tables:
-            more = True
+            more = self.served
             while more:
                 with self.slicing() as connection:
                     more = tables.empty_some(connection, table, suffix)

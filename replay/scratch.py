@@ -12,11 +12,14 @@ from pathlib import Path
 from typing import Final
 
 from replay.batch import Projector
-from replay.fold import PAGE, Fold, FoldError
+from replay.fold import Fold, FoldError
 from replay.rows import RowBuffer
 from replay.store import SqlReader
 
-_PAGE_BYTES: Final = 16 << 20
+PAGE: Final = 40_000
+"""The more events at once, the more of one stream are among them, and the fewer rows to write."""
+
+_PAGE_BYTES: Final = 32 << 20
 _BYTES_OF_PAGE: Final = (
     "SELECT coalesce(sum(length(state)), 0) FROM (SELECT state FROM stored_events"
     " WHERE notification_id > ? AND notification_id <= ? ORDER BY notification_id LIMIT ?) AS page"
@@ -27,6 +30,7 @@ _PRAGMAS: Final = (
     "journal_mode=TRUNCATE",
     "synchronous=NORMAL",
     "cache_size=-65536",
+    "secure_delete=OFF",
 )
 
 

@@ -23,13 +23,18 @@ def status_changes(task: Task, status: TaskStatus, now: int) -> dict[str, Any]:
 
 def with_run(state: TaskState, recorded: Recorded, run: Run, task_status: TaskStatus) -> TaskState:
     """Put the run in place, project it as current while it is claimed, move the task's status."""
-    moved = status_changes(state.task, task_status, recorded.occurred_at)
-    current = state.task.current_run_id
+    task = state.task
+    current = task.current_run_id
     if run.is_active:
         current = run.id
     elif current == run.id:
         current = ""
-    return state.with_run(run, current_run_id=current, **moved)
+    if task.status == task_status:
+        task = replace(task, current_run_id=current)
+    else:
+        moved = status_changes(task, task_status, recorded.occurred_at)
+        task = replace(task, current_run_id=current, **moved)
+    return replace(state, runs={**state.runs, run.id: run}, task=task)
 
 
 def _expiries(run: Run, fact: e.RunLeaseExpired | e.RunReleased | e.RunRequeued) -> int:

@@ -17,7 +17,7 @@ from msgspec.structs import asdict
 
 from api.rebuilding import GC_THRESHOLDS, NICENESS
 from replay.codec import LedgerMapper
-from replay.fold import PAGE
+from replay.scratch import PAGE
 
 _SELECT: Final = (
     "SELECT * FROM stored_events WHERE notification_id > ? ORDER BY notification_id LIMIT ?"

@@ -11,7 +11,7 @@ from typing import Any, Final
 import msgspec
 import psycopg
 
-from replay.fold import PAGE
+from replay.scratch import PAGE
 
 _COPY: Final = (
     "COPY (SELECT notification_id, originator_id, state FROM stored_events"
