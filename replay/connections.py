@@ -307,6 +307,8 @@ class SQLiteAccess:
                 raise unavailable(error) from error
             raise
 
+    loading = apart
+
     def blobs(self) -> FileBlobs:
         """Return where bytes are kept beside the file."""
         return FileBlobs(Path(f"{self.beside}.blobs"))
@@ -326,6 +328,11 @@ class SQLiteAccess:
     def served(self) -> bool:
         """Whether a server has the file."""
         return live_server(self.place) is not None
+
+    @property
+    def drops_freely(self) -> bool:
+        """Whether nobody waits for the one write lock of the file."""
+        return not self.served
 
     @contextmanager
     def alone(self, work: str) -> Iterator[None]:

@@ -1,12 +1,15 @@
 """Rows on their way from a scratch file into the copies of tables, a slice at a time."""
 
 from collections.abc import Iterator
+from typing import Final
 
 from replay import tables
 from replay.rows import Table
 from replay.scratch import Scratch
 from replay.store import Connection
 from replay.workbench import Workbench
+
+_SENT: Final = 10_000
 
 
 def filled(bench: Workbench, made: Scratch) -> Iterator[tuple[int, int]]:
@@ -39,7 +42,7 @@ def _poured(bench: Workbench, schema: str, table: Table) -> Iterator[int]:
 
 
 def _sent(bench: Workbench, made: Scratch, table: Table) -> Iterator[int]:
-    """Send the rows of a table to the store; yield the number of rows of each slice."""
+    """Send the rows of a table to the store; yield the number of rows of each page."""
     last = tables.last_key(bench.ledger.writer.connection, table, tables.NEXT)
     columns, behind = _names(table), _behind(table, last)
     cursor = made.connection.execute(
@@ -47,9 +50,10 @@ def _sent(bench: Workbench, made: Scratch, table: Table) -> Iterator[int]:
     )
     values = ",".join("?" * len(table.columns))
     insert = f"INSERT INTO {table.name}{tables.NEXT} ({columns}) VALUES ({values})"
-    while page := cursor.fetchmany(bench.slice):
-        with bench.slicing() as connection:
-            connection.executemany(insert, page)
+    while page := cursor.fetchmany(_SENT):
+        # Nobody sees the copy yet, so the lock of all who write is not needed.
+        with bench.ledger.access.loading() as session:
+            session.executemany(insert, page)
         yield len(page)
 
 

@@ -283,9 +283,9 @@ class Workshop(Workbench):
         self._empty(tables.PREVIOUS)
 
     def _empty(self, suffix: str) -> None:
-        """Remove copies of the tables, little by little, which also bounds the memory it takes."""
+        """Remove copies of the tables, little by little where others would have to wait."""
         for table in self.projector.tables:
-            more = self.served
+            more = not self.ledger.access.drops_freely
             while more:
                 with self.slicing() as connection:
                     more = tables.empty_some(connection, table, suffix)

@@ -21,7 +21,7 @@ PAGE: Final = 40_000
 
 _PAGE_BYTES: Final = 32 << 20
 _BYTES_OF_PAGE: Final = (
-    "SELECT coalesce(sum(length(state)), 0) FROM (SELECT state FROM stored_events"
+    "SELECT coalesce(sum(size), 0) FROM (SELECT length(state) AS size FROM stored_events"
     " WHERE notification_id > ? AND notification_id <= ? ORDER BY notification_id LIMIT ?) AS page"
 )
 _PRAGMAS: Final = (

@@ -178,9 +178,19 @@ class Access(Protocol):
         have nothing to do with it. Raises StoreUnavailableError.
         """
 
+    def loading(self) -> AbstractContextManager[Connection]:
+        """Return a context manager giving a session that adds many rows to tables nobody uses yet.
+
+        What it was given is committed at the end. Raises StoreUnavailableError.
+        """
+
     @property
     def served(self) -> bool:
         """Whether somebody else may be waiting for the write lock."""
+
+    @property
+    def drops_freely(self) -> bool:
+        """Whether nobody has to wait while a table is dropped, however large it is."""
 
     def alone(self, work: str) -> AbstractContextManager[None]:
         """Keep others from the same work; raises StoreInUseError when somebody is at it."""

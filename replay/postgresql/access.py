@@ -18,10 +18,12 @@ from replay.postgresql.sessions import (
     CHANNEL,
     LOCK,
     LiveSession,
+    LoadingSession,
     Session,
     SnapshotSession,
     connect,
     connect_patiently,
+    connect_to_load,
     connect_to_read,
     dialled,
     value_of,
@@ -122,6 +124,12 @@ class PostgresAccess:
             yield session
             session.execute("COMMIT")
 
+    @contextmanager
+    def loading(self) -> Iterator[LoadingSession]:
+        """Yield a session that adds many rows at once; raises StoreUnavailableError."""
+        with _told(), closing(connect_to_load(self._parameters)) as session:
+            yield session
+
     def blobs(self) -> LargeObjectBlobs:
         """Return where the database keeps bytes beside its events."""
         return LargeObjectBlobs(self._parameters)
@@ -178,6 +186,11 @@ class PostgresAccess:
     @property
     def served(self) -> bool:
         """Always: any host may be writing."""
+        return True
+
+    @property
+    def drops_freely(self) -> bool:
+        """Always: only who uses that table waits."""
         return True
 
     @contextmanager

@@ -5,6 +5,8 @@ from collections.abc import Sequence
 from functools import lru_cache
 from typing import Final
 
+from replay.store import Row
+
 _TYPES: Final = {
     # Bytes decide the order, as they do elsewhere, whatever the language of the server.
     "TEXT": 'text COLLATE "C"',
@@ -14,7 +16,9 @@ _TYPES: Final = {
 _TYPE: Final = re.compile(r"\b(TEXT|INTEGER|BLOB)\b")
 _ARRAYS: Final = {str: "text[]", int: "bigint[]", bytes: "bytea[]"}
 _VALUES: Final = re.compile(r" VALUES \(\?(?:, ?\?)*\)")
+_INSERT: Final = re.compile(r"INSERT INTO (\w+ \([\w,]+\)) VALUES \(\?(?:,\?)*\)")
 _DELETE: Final = re.compile(r"DELETE FROM (\w+) WHERE (\w+=\?(?: AND \w+=\?)*)")
+_COPIED: Final = {str: "text", int: "int8", bytes: "bytea"}
 _COLUMN: Final = re.compile(r"(\w+)=\?")
 _WORDS: Final = (
     ("sqlite_master WHERE type='table' AND name=", "pg_tables WHERE tablename="),
@@ -54,3 +58,14 @@ def over_rows(statement: str, kinds: Sequence[type]) -> str:
         columns = ", ".join(_COLUMN.findall(found[2]))
         return f"DELETE FROM {found[1]} WHERE ({columns}) IN (SELECT * FROM unnest({arrays}))"
     raise ValueError(statement)
+
+
+def by_copy(statement: str, row: Row) -> tuple[str, list[str]]:
+    """Return the COPY that does what a plain INSERT does, and the types of the columns of a row.
+
+    Raises ValueError for any other statement.
+    """
+    found = _INSERT.fullmatch(statement)
+    if found is None:
+        raise ValueError(statement)
+    return f"COPY {found[1]} FROM STDIN (FORMAT BINARY)", [_COPIED[type(value)] for value in row]

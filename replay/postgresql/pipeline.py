@@ -173,9 +173,9 @@ class Pipeline:
         name = self._prepared(statement, kinds)
         answer = self._awaited(Answer(self))
         if name:
-            self._server.send_query_prepared(name, values, formats)
+            self._server.send_query_prepared(name, values, formats, pq.Format.BINARY)
         else:
-            self._server.send_query_params(statement, values, kinds, formats)
+            self._server.send_query_params(statement, values, kinds, formats, pq.Format.BINARY)
         return answer
 
     def _prepared(self, statement: bytes, kinds: tuple[int, ...]) -> bytes:

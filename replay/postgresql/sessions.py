@@ -7,10 +7,11 @@ from typing import Any, Final
 
 import psycopg
 from psycopg import RawCursor, RawServerCursor, pq
-from psycopg.types.numeric import IntLoader
+from psycopg.abc import Buffer
+from psycopg.types.numeric import NumericBinaryLoader
 
 from replay.errors import ForeignDatabaseError
-from replay.postgresql.dialect import over_rows, translated
+from replay.postgresql.dialect import by_copy, over_rows, translated
 from replay.postgresql.parameters import Parameter, column, scalar
 from replay.postgresql.pipeline import Answer, Pipeline, fault_of
 from replay.postgresql.rest import Rest
@@ -44,6 +45,14 @@ _OPTIONS: Final = (
 # An event loop stands still while it waits for what it reads.
 _READING: Final = "-c statement_timeout=5s -c lock_timeout=1s"
 PATIENT: Final = ("SET statement_timeout=0", "SET idle_in_transaction_session_timeout=0")
+
+
+class _WholeLoader(NumericBinaryLoader):
+    """Sums of whole numbers are whole numbers."""
+
+    def load(self, data: Buffer) -> int:  # type: ignore[override]
+        """Return the number."""
+        return int(super().load(data))
 
 
 class Session:
@@ -218,11 +227,11 @@ class SnapshotSession:
         query = translated(statement).encode()
         try:
             if parameters or not statement.startswith("SELECT"):
-                return self.raw.execute(query, parameters, prepare=True)
+                return self.raw.execute(query, parameters, prepare=True, binary=True)
             cursor = RawServerCursor(self.raw, f"c{len(self._cursors)}")
             cursor.itersize = _PAGE
             self._cursors.append(cursor)
-            return cursor.execute(query)
+            return cursor.execute(query, binary=True)
         except psycopg.Error as error:
             raise fault_of(error) from error
 
@@ -236,6 +245,47 @@ class SnapshotSession:
             with suppress(psycopg.Error):
                 cursor.close()
         self.raw.close()
+
+
+class LoadingSession:
+    """A session that adds many rows at once; each time is a transaction of its own."""
+
+    def __init__(self, connection: psycopg.Connection[Row]) -> None:
+        """Run statements on `connection`."""
+        self._connection = connection
+
+    @property
+    def in_transaction(self) -> bool:
+        """Whether a transaction has begun: each statement is one of its own."""
+        return False
+
+    def execute(self, statement: str, parameters: Sequence[Any] = ()) -> psycopg.Cursor[Row]:
+        """Run a statement; raises ForeignDatabaseError."""
+        try:
+            return self._connection.execute(translated(statement).encode(), parameters, binary=True)
+        except psycopg.Error as error:
+            raise fault_of(error) from error
+
+    def executemany(self, statement: str, rows: Iterable[Row]) -> None:
+        """Run a plain INSERT for all rows by way of COPY.
+
+        Raises ForeignDatabaseError, and ValueError for another statement.
+        """
+        found = list(rows)
+        if not found:
+            return
+        command, types = by_copy(statement, found[0])
+        try:
+            with self._connection.cursor() as cursor, cursor.copy(command.encode()) as copy:
+                copy.set_types(types)
+                for row in found:
+                    copy.write_row(row)
+        except psycopg.Error as error:
+            raise fault_of(error) from error
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._connection.close()
 
 
 def value_of(answer: Answer) -> Any:
@@ -272,6 +322,11 @@ def connect_patiently(parameters: Mapping[str, Any]) -> SnapshotSession:
     return session
 
 
+def connect_to_load(parameters: Mapping[str, Any]) -> LoadingSession:
+    """Return a session that adds many rows at once; raises ForeignDatabaseError."""
+    return LoadingSession(_connection(parameters))
+
+
 def _connection(parameters: Mapping[str, Any], usual: str = _OPTIONS) -> psycopg.Connection[Row]:
     try:
         connection: psycopg.Connection[Row] = psycopg.connect(
@@ -279,6 +334,5 @@ def _connection(parameters: Mapping[str, Any], usual: str = _OPTIONS) -> psycopg
         )
     except psycopg.Error as error:
         raise fault_of(error) from error
-    # Sums of whole numbers are whole numbers.
-    connection.adapters.register_loader("numeric", IntLoader)
+    connection.adapters.register_loader("numeric", _WholeLoader)
     return connection

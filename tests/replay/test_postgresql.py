@@ -19,7 +19,7 @@ from replay.errors import (
 )
 from replay.ledger import Ledger
 from replay.places import environment_of, without_password
-from replay.postgresql.dialect import over_rows, translated
+from replay.postgresql.dialect import by_copy, over_rows, translated
 from replay.postgresql.recorder import Factory
 from replay.store import locked
 from tests.faults.client import until
@@ -216,6 +216,43 @@ def test_rows_go_there_as_one_array_for_each_column() -> None:
     )
     with pytest.raises(ValueError, match="UPDATE"):
         over_rows("UPDATE t SET a=?", (str,))
+
+
+def test_many_rows_go_there_by_copy() -> None:
+    assert by_copy("INSERT INTO t (a,b,c) VALUES (?,?,?)", ("a", 1, b"")) == (
+        "COPY t (a,b,c) FROM STDIN (FORMAT BINARY)",
+        ["text", "int8", "bytea"],
+    )
+    with pytest.raises(ValueError, match="CONFLICT"):
+        by_copy("INSERT INTO t (a) VALUES (?) ON CONFLICT (a) DO NOTHING", (1,))
+
+
+def test_rows_are_loaded_while_another_process_writes(place: str) -> None:
+    rows = [(number, f"row {number}", bytes([number])) for number in range(200)]
+    with closing(Ledger(environment_of(place))) as ledger:
+        with ledger.access.apart() as session:
+            session.execute("CREATE TABLE loaded (a INTEGER, b TEXT, c BLOB)")
+        with closing(Ledger(environment_of(place))) as other:
+            locked(other.writer, 5)
+            with ledger.access.loading() as loading:
+                loading.executemany("INSERT INTO loaded (a,b,c) VALUES (?,?,?)", rows)
+                loading.executemany("INSERT INTO loaded (a,b,c) VALUES (?,?,?)", [])
+            other.writer.rollback()
+
+        assert ledger.reader.select("SELECT a, b, c FROM loaded ORDER BY a") == rows
+
+
+def test_sums_are_whole_numbers(place: str) -> None:
+    with closing(Ledger(environment_of(place))) as ledger:
+        with ledger.access.apart() as session:
+            session.execute("CREATE TABLE numbers (a INTEGER)")
+            session.executemany("INSERT INTO numbers (a) VALUES (?)", [(1 << 62,), (1 << 62,)])
+        (found,) = ledger.reader.select("SELECT sum(a), sum(-a) FROM numbers")
+        with ledger.access.snapshot(large=True) as session:
+            (large,) = session.execute("SELECT sum(a) FROM numbers").fetchall()
+
+    assert [*found, *large] == [1 << 63, -(1 << 63), 1 << 63]
+    assert {type(value) for value in (*found, *large)} == {int}
 
 
 VALUES = ("", "a", '\u00e4\U0001f600 \\ " {,}', 0, -1, 1 << 62, b"", b"\x00\xff", None)

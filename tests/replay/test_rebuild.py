@@ -416,4 +416,4 @@ def test_large_events_are_folded_a_few_at_a_time(
 
     large = [after - max(before, EVENTS) for before, after in pairwise([0, *folded])]
     assert folded[-1] == ledger.head
-    assert max(large) <= 16
+    assert max(large) <= 32
