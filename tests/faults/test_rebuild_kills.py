@@ -1,0 +1,72 @@
+"""A server is killed again and again while it rebuilds: the rebuild goes on, and ends well."""
+
+import random
+import sqlite3
+import time
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+from tests.faults.client import Client, until
+from tests.faults.serving import Site
+from tests.support.verify import verify
+
+KILLS = 5
+TRIES = 20
+"""A rebuild may be over before the kill; then the next try begins anew."""
+TASKS = 400
+SEED = 6
+NAME = "tasks"
+
+
+def test_a_rebuild_whose_server_is_killed_again_and_again_ends_well(tmp_path: Path) -> None:
+    chance = random.Random(SEED)
+    site = Site(tmp_path)
+    with site.serving(), Client(site.port) as client:
+        for number in range(TASKS):
+            client.post("/api/tasks", {"id": f"t{number}", "scope": "global", "title": "t"})
+        client.call("POST", f"/api/projections/{NAME}/rebuild", {})
+        expected = ended(client)
+
+    assert sum(killed(site, chance) for _ in range(TRIES)) >= KILLS
+
+    with site.serving(), Client(site.port) as client:
+        # One that an orphan has finished told nobody.
+        assert ended(client).get("digest", expected["digest"]) == expected["digest"]
+    verify(site.store)
+    assert not site.complaints()
+
+
+def killed(site: Site, chance: random.Random) -> bool:
+    """Kill a server that rebuilds, or goes on with it; return whether that is left unfinished."""
+    if unfinished(site.store):
+        server = site.spawn()
+        time.sleep(chance.uniform(0.2, 1.0))
+    else:
+        server = site.start()
+        with Client(site.port) as client:
+            client.call("POST", f"/api/projections/{NAME}/rebuild", {})
+        time.sleep(chance.uniform(0, 0.2))
+    server.kill()
+    return unfinished(site.store)
+
+
+def unfinished(store: Path) -> bool:
+    """Whether a rebuild has begun and not ended."""
+    with closing(sqlite3.connect(store)) as connection:
+        statement = "SELECT doc FROM read_models WHERE name = ?"
+        (doc,) = connection.execute(statement, (NAME,)).fetchone()
+    return b'"rebuild":' in doc
+
+
+def ended(client: Client) -> Any:
+    """Wait for the end of a rebuild and return how it was."""
+
+    def status() -> Any:
+        known = client.get("/api/projections")["projections"]
+        return next(each for each in known if each["name"] == NAME)
+
+    until(lambda: "work" not in status(), "the rebuild is over")
+    last = status()["last"]
+    assert last["end"] == "done", last
+    return last
