@@ -54,18 +54,22 @@ def export(
     by its SHA-256; beside standard output they are left out unless DIR is given. A FILE that is
     there is continued behind its last whole line. A server may be running.
 
-    Exit codes: 0 done, 1 the file is no export of this store or a blob is not in order, 2 wrong
-    usage or environment.
+    Exit codes: 0 done, 1 an event cannot be read, the file is no export of this store or a blob is
+    not in order, 2 wrong usage or environment.
     """
     from replay.blobs.carrying import Carrier
     from replay.blobs.places import blobs_at
+    from replay.export import LineError
 
     with ledger_of(store) as ledger, progress() as told:
         folder = _folder_of(file, blobs)
         carrier = Carrier(blobs_at(blob_store, ledger.access), folder) if folder else None
         require_sequence(ledger, after or 0, "--after")
         with _target(ledger, file, after) as (target, start):
-            done = _export(ledger, carrier, target, start, told)
+            try:
+                done = _export(ledger, carrier, target, start, told)
+            except LineError as error:
+                raise Failure(str(error), REFUSED) from error
     if done.left_out:
         click.echo(f"{done.left_out} blobs are left out: --blobs DIR takes them along", err=True)
     if as_json and file != "-":

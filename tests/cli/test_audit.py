@@ -132,6 +132,17 @@ def test_an_unreadable_event_of_a_task_is_named(
     assert ("task.run_enqueued" in told.stdout) == (words[0] == "replay")
 
 
+def test_an_export_stops_at_an_unreadable_event_and_names_it(
+    offline: Server, tmp_path: Path
+) -> None:
+    kind = "UPDATE stored_events SET topic = 'task.of_tomorrow' WHERE notification_id = 6"
+    planted(tmp_path / "ledger.db", kind)
+
+    told = offline.cli("export", "-", "--store", offline.store, exit_code=1)
+
+    assert "event 4 of stream 'task:a', a 'task.of_tomorrow', is unreadable" in told.stderr
+
+
 def test_nobody_is_told_when_the_reader_of_a_pipe_has_enough(offline: Server) -> None:
     command = [*TASKLEDGER, "replay", "--all", "--store", offline.store]
     with subprocess.Popen(
