@@ -208,6 +208,9 @@ def projections() -> None:
     """Look after the read models: rebuild, compare, roll back.
 
     With a server on the store the commands ask it, else they work on the store themselves.
+
+    Exit codes: 0 done, 1 refused or failed, or rows differ, 2 wrong usage or environment, 3 the
+    server cannot be reached.
     """
 
 
@@ -241,6 +244,9 @@ async def rebuild(
 ) -> None:
     """Fold a read model anew beside the live rows, and switch to it.
 
+    Rows that differ from the live ones are not switched to, unless by --repair. A rebuild that was
+    killed goes on where it stopped when it is asked for again, or when the server starts.
+
     \b
     taskledger projections rebuild tasks --dry-run
     """
@@ -254,7 +260,10 @@ async def rebuild(
 @click.argument("name", required=False)
 @on_site
 async def verify(*, site: Site, name: str | None, as_json: bool) -> None:
-    """Compare a read model, or all of them, with a rebuild at the same sequence."""
+    """Compare a read model, or all of them, with a rebuild at the same sequence.
+
+    It ends with 1 when rows differ; the first of each kind are shown.
+    """
     names = [name] if name else [each["name"] for each in await site.statuses()]
     await work_on(site, names, {"dry_run": True}, as_json)
 
