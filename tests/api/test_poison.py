@@ -145,6 +145,9 @@ def test_an_event_of_a_newer_release_stops_only_the_commands_of_its_task(tmp_pat
         assert "start a release that can" in refused.json()["error"]
         work(client, 2)
         assert client.ok("GET", f"/api/tasks/{strange}")["task"]["summary"]["id"] == strange
+        head = server.services.ledger.head
+        past = client.ok("GET", f"/api/tasks?as_of={head}")["tasks"]
+        assert past == client.ok("GET", "/api/tasks")["tasks"]
         taken = [claimed(client, f"s{number}") for number in range(5)]
         assert strange not in taken
         assert [bool(each) for each in taken] == [True] * 4 + [False]

@@ -77,6 +77,11 @@ def test_copy_there_and_back(cli: Server, source: str, database: str, tmp_path: 
         for each in (source, database, f"sqlite:{tmp_path / 'back.db'}")
     ]
     assert lines[0] == lines[1] == lines[2]
+    replayed = [
+        cli.cli("replay", "--task", "a", "--from", "4", "--store", each).stdout
+        for each in (source, database)
+    ]
+    assert replayed[0] == replayed[1]
 
 
 def test_copy_says_that_secrets_stay_behind(
