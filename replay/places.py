@@ -13,12 +13,13 @@ CONNINFO: Final = "POSTGRES_CONNINFO"
 """What of a PostgreSQL URL the library has no name for, such as `sslmode`."""
 
 _OF_THE_LIBRARY: Final = frozenset({"host", "port", "user", "password", "dbname"})
-_PASSWORD: Final = re.compile(r"(?<=:)[^:/@]*(?=@)|(?<=password=)[^&\s]*")
+_PASSWORD: Final = re.compile(r"(://[^:/@?]*:).*(?=@)|(\bpassword=)[^&\s]*")
+_UNCODED: Final = re.compile(r"://[^?]*[/@][^?]*@")
 
 
 def without_password(place: str) -> str:
     """Return a place without the password that may be in it."""
-    return _PASSWORD.sub("***", place)
+    return _PASSWORD.sub(lambda found: f"{found[1] or found[2]}***", place)
 
 
 def environment_of(place: str) -> dict[str, str]:
@@ -38,6 +39,9 @@ def _postgresql(url: str) -> dict[str, str]:
     import psycopg  # noqa: PLC0415
     from psycopg.conninfo import conninfo_to_dict, make_conninfo  # noqa: PLC0415
 
+    if _UNCODED.search(url):
+        # Otherwise its end would be taken for a host or a database, and be shown.
+        raise StoreOpenError("store must be a PostgreSQL URL with its password percent-encoded")
     try:
         known = conninfo_to_dict(url)
     except psycopg.ProgrammingError:

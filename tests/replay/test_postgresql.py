@@ -114,11 +114,19 @@ def test_a_newer_schema_is_refused(place: str) -> None:
         ("postgresql://u:secret@h/d", "postgresql://u:***@h/d"),
         ("postgresql://h/d?user=u&password=secret&x=1", "postgresql://h/d?user=u&password=***&x=1"),
         ("postgresql://u@h:5433/d", "postgresql://u@h:5433/d"),
+        ("postgresql://u:se/cr@et:@h/d?x=1", "postgresql://u:***@h/d?x=1"),
         ("sqlite:data/ledger.db", "sqlite:data/ledger.db"),
     ],
 )
 def test_a_place_is_shown_without_its_password(place: str, shown: str) -> None:
     assert without_password(place) == shown
+
+
+@pytest.mark.parametrize("password", ["se/cret", "se@cret", "12/34", "@", "/"])
+def test_a_password_that_is_not_encoded_is_refused_and_not_shown(password: str) -> None:
+    with pytest.raises(StoreOpenError, match="percent-encoded") as refused:
+        environment_of(f"postgresql://u:{password}@h/d")
+    assert password not in str(refused.value).split()
 
 
 def test_a_follower_of_many_writers_skips_and_repeats_nothing(place: str) -> None:
