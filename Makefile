@@ -14,6 +14,8 @@ PARALLEL = -n $(shell $(BIN)/python -c 'import os; print(min(8, os.cpu_count() +
 # Measuring doubles the time of a test. These hold the thresholds by themselves; the others show
 # that the whole of it holds together, and need not be measured for that. Long files come first.
 MEASURED := tests/cli tests/api tests/replay tests/projections tests/domain
+# What every store has to be as good for.
+CONTRACT := tests/api tests/conformance/test_contract.py tests/machine/test_over_http.py
 # Tests start many processes, and each would compile everything again.
 unexport PYTHONDONTWRITEBYTECODE
 
@@ -102,7 +104,7 @@ coverage: install-dev ## Run the tests on both stores and hold the coverage thre
 	$(BIN)/coverage report --fail-under=95
 	$(BIN)/coverage report --fail-under=100 --include='domain/*,projections/*'
 	$(BIN)/python -m pytest $(PARALLEL) $(MEASURED:%=--ignore=%) $(ARGS)
-	TASKLEDGER_TEST_STORE=postgresql $(BIN)/python -m pytest $(PARALLEL) tests/api $(ARGS)
+	TASKLEDGER_TEST_STORE=postgresql $(BIN)/python -m pytest $(PARALLEL) $(CONTRACT) $(ARGS)
 
 ##### Package and maintain
 

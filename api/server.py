@@ -22,7 +22,7 @@ from api.services import Services, build
 from api.settings import Settings, SettingsError, check
 from api.workers import LISTENER, Workers, inherited
 from replay.connections import prepare_path
-from replay.errors import ReplayError
+from replay.errors import DATABASE_ERRORS, ReplayError
 from replay.lock import StoreLock
 
 UNUSABLE: Final = 2
@@ -101,7 +101,7 @@ def run(
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s %(message)s")
     try:
         _run(settings, extra_routes)
-    except (SettingsError, UnusableError, ReplayError) as error:
+    except (SettingsError, UnusableError, ReplayError, *DATABASE_ERRORS) as error:
         sys.stderr.write(f"taskledger: {error}\n")
         raise SystemExit(UNUSABLE) from None
 

@@ -165,10 +165,19 @@ class Attachment:
                 error = f"its rows are of version {standing.version}; a rebuild is needed"
                 return replace(standing, state="detached", failure=Failure(error=error))
             return self._anew(connection, projector, standing)
+        if known is None:
+            self._require_room(connection, projector)
         if not made:
             _create(connection, projector)
             put_position(connection, projector.name, 0)
         return self._caught_up(connection, projector, standing)
+
+    def _require_room(self, connection: Connection, projector: Projector) -> None:
+        for table in projector.tables:
+            if tables.exists(connection, table.name):
+                place = self._ledger.access.place
+                message = f'{place} has a table "{table.name}" that is not the ledger\'s'
+                raise StoreOpenError(f"{message}; the ledger needs a database of its own")
 
     def _anew(self, connection: Connection, projector: Projector, standing: Standing) -> Standing:
         """Fold everything into new tables in place of the live ones."""

@@ -21,7 +21,10 @@ _DELETE: Final = re.compile(r"DELETE FROM (\w+) WHERE (\w+=\?(?: AND \w+=\?)*)")
 _COPIED: Final = {str: "text", int: "int8", bytes: "bytea"}
 _COLUMN: Final = re.compile(r"(\w+)=\?")
 _WORDS: Final = (
-    ("sqlite_master WHERE type='table' AND name=", "pg_tables WHERE tablename="),
+    (
+        "sqlite_master WHERE type='table' AND name=",
+        "pg_tables WHERE schemaname = ANY (current_schemas(false)) AND tablename=",
+    ),
     ("instr(", "strpos("),
     # There it forbids the planner another order, here it takes no condition.
     ("CROSS JOIN", "JOIN"),

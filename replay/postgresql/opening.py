@@ -13,7 +13,7 @@ OLDEST: Final = 13
 
 _TELL: Final = (
     "SELECT current_setting('server_encoding'), current_setting('transaction_read_only'),"
-    " pg_is_in_recovery()"
+    " pg_is_in_recovery(), current_schema()"
 )
 
 
@@ -22,8 +22,11 @@ def place_of(parameters: Mapping[str, Any]) -> str:
     return "{host}:{port}/{dbname}".format(**parameters)
 
 
-def require_usable(parameters: Mapping[str, Any]) -> None:
-    """Raise StoreOpenError, saying what hinders, when a database cannot keep a ledger."""
+def usable_schema(parameters: Mapping[str, Any]) -> str:
+    """Return the schema of the ledger's tables in a database.
+
+    Raises StoreOpenError, saying what hinders, when it cannot keep a ledger.
+    """
     place = place_of(parameters)
     try:
         with psycopg.connect(**dialled(parameters), autocommit=True) as connection:
@@ -33,7 +36,7 @@ def require_usable(parameters: Mapping[str, Any]) -> None:
         told = " ".join(str(error).split())
         raise StoreOpenError(f"cannot connect to {place}: {told}") from error
     assert row is not None
-    encoding, read_only, replica = row
+    encoding, read_only, replica, schema = row
     if version < OLDEST:
         raise StoreOpenError(f"{place} is PostgreSQL {version}; at least {OLDEST} is needed")
     if encoding != "UTF8":
@@ -42,3 +45,6 @@ def require_usable(parameters: Mapping[str, Any]) -> None:
         raise StoreOpenError(f"{place} is a read-only replica; name the primary")
     if read_only == "on":
         raise StoreOpenError(f"{place} is read-only (default_transaction_read_only is on)")
+    if schema is None:
+        raise StoreOpenError(f"{place} has no schema for tables: search_path names none there is")
+    return str(schema)

@@ -21,7 +21,7 @@ from replay.errors import ForeignDatabaseError, StoreOpenError
 from replay.migrations import FIRST, MIGRATIONS, Migration, known_version, latest, migrate
 from replay.places import CONNINFO
 from replay.postgresql.access import PostgresAccess
-from replay.postgresql.opening import place_of, require_usable
+from replay.postgresql.opening import place_of, usable_schema
 from replay.postgresql.sessions import CHANNEL, LOCK, PATIENT, connect
 
 _TAKE_LOCK: Final = SQL("SELECT pg_advisory_xact_lock({})").format(LOCK)
@@ -183,7 +183,8 @@ class Factory(factory.LedgerFactory, library.PostgresFactory):
 
     def recorder(self) -> LedgerRecorder:
         """Return the recorder, its tables as they are; raises StoreOpenError for a newer schema."""
-        require_usable(_parameters(self.datastore))
+        # The library names a schema in its statements, where others are found by the search path.
+        self.datastore.schema = usable_schema(_parameters(self.datastore))
         with self._told():
             recorder = LedgerRecorder(self.datastore, migrations=self.migrations)
             recorder.check_schema()
