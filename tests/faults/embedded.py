@@ -12,12 +12,14 @@ from api.server import Server, listen
 from api.services import Services, build
 from api.settings import Settings, check
 from tests.faults.client import until
+from tests.support.places import key_file_in, place_in
 
 
 @contextmanager
 def embedded(folder: Path, **settings: Any) -> Iterator[Services]:
     """Give the services of a server that listens; the port is that of its settings."""
-    chosen = check(Settings(port=0, store=f"sqlite:{folder / 'ledger.db'}", **settings))
+    usual = Settings(port=0, store=place_in(folder), secret_key_file=key_file_in(folder))
+    chosen = check(replace(usual, **settings))
     with listen(chosen) as listener:
         services = build(replace(chosen, port=listener.getsockname()[1]))
         try:

@@ -15,9 +15,12 @@ from api.app import create_app
 from api.services import Services, build
 from api.settings import Settings
 from domain.commands import Command, EndReviews, ExpireLeases
+from domain.recorded import Recorded
 from domain.values import SCHEDULER_ACTOR, SCHEDULER_ORIGIN
 from tests.faults.client import Client
 from tests.faults.embedded import embedded
+from tests.faults.serving import history_of
+from tests.support.verify import verify
 
 T = TypeVar("T")
 START = 1_777_777_777_000_000
@@ -42,8 +45,8 @@ class Gate(Protocol):
     def send(self, method: str, path: str, body: Any = None, session: str = "") -> Answer:
         """Return the answer to a request, of an agent when a session is named."""
 
-    def close(self) -> Path:
-        """Stop the server and return where the ledger is; `clean` removes it."""
+    def history(self) -> list[Recorded]:
+        """Stop the server, check the ledger it leaves, and return its events."""
 
     def clean(self) -> None:
         """Remove the store."""
@@ -75,11 +78,16 @@ class HttpGate:
             replayed=reply.headers.get("idempotent-replayed") == "true",
         )
 
-    def close(self) -> Path:
+    def close(self) -> None:
         for client in self._clients.values():
             client.close()
         self._stack.close()
-        return Path(self._folder.name) / "ledger.db"
+
+    def history(self) -> list[Recorded]:
+        self.close()
+        settings = self._services.settings
+        path = settings.sqlite_path
+        return verify(Path(path)) if path else history_of(settings.store)
 
     def clean(self) -> None:
         self._folder.cleanup()
@@ -128,6 +136,9 @@ class DirectGate:
         self._loop.close()
         self.services.close()
         return self._path
+
+    def history(self) -> list[Recorded]:
+        return verify(self.close())
 
     def clean(self) -> None:
         if self._folder is not None:
