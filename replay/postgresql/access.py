@@ -36,6 +36,10 @@ S = TypeVar("S", Session, SnapshotSession)
 _BEGIN_READING: Final = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
 _LOCK_TIMEOUT: Final = "SELECT setting FROM pg_settings WHERE name = 'lock_timeout'"
 _LEADER: Final = 1
+# Whoever asks whether it still leads does so every few seconds. The limit came with PostgreSQL 14.
+_STILL_HERE: Final = (
+    "SELECT set_config(name, '10s', false) FROM pg_settings WHERE name = 'idle_session_timeout'"
+)
 _RECONNECT_SECONDS: Final = 0.5
 
 
@@ -141,8 +145,8 @@ class PostgresAccess:
     def leads(self) -> bool:
         """Whether this process is the one that does what has to be done once.
 
-        When the leader's session ends, in whatever way, another one leads. Raises
-        StoreUnavailableError.
+        When the leader's session ends, in whatever way, another one leads; so it does when the
+        leader has asked again and then does not any more. Raises StoreUnavailableError.
         """
         try:
             with self._rest.after_waiting():
@@ -153,7 +157,7 @@ class PostgresAccess:
     def _leads(self) -> bool:
         if self._leading is not None and not self._leading.broken:
             try:
-                self._leading.execute("SELECT 1")
+                self._leading.execute(_STILL_HERE)
             except ForeignDatabaseError:
                 self._leading.close()
             else:

@@ -79,6 +79,17 @@ def test_only_one_process_leads_and_another_follows_when_it_ends(place: str) -> 
         until(second.access.leads, "the second leads")
 
 
+def test_a_leader_that_asks_no_more_whether_it_leads_does_so_no_longer(place: str) -> None:
+    with (
+        closing(Ledger(environment_of(place))) as first,
+        closing(Ledger(environment_of(place))) as second,
+    ):
+        assert first.access.leads()
+        assert first.access.leads()
+        until(second.access.leads, "the second leads")
+        assert not first.access.leads()
+
+
 def test_processes_get_numbers_of_their_own(place: str) -> None:
     with closing(Ledger(environment_of(place))) as ledger:
         assert ledger.access.node() != ledger.access.node()
