@@ -50,11 +50,11 @@ def _sent(bench: Workbench, made: Scratch, table: Table) -> Iterator[int]:
     )
     values = ",".join("?" * len(table.columns))
     insert = f"INSERT INTO {table.name}{tables.NEXT} ({columns}) VALUES ({values})"
-    while page := cursor.fetchmany(_SENT):
-        # Nobody sees the copy yet, so the lock of all who write is not needed.
-        with bench.ledger.access.loading() as session:
+    # Nobody sees the copy yet, so the lock of all who write is not needed.
+    with bench.ledger.access.loading() as session:
+        while page := cursor.fetchmany(_SENT):
             session.executemany(insert, page)
-        yield len(page)
+            yield len(page)
 
 
 def _names(table: Table) -> str:

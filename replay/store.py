@@ -181,7 +181,7 @@ class Access(Protocol):
     def loading(self) -> AbstractContextManager[Connection]:
         """Return a context manager giving a session that adds many rows to tables nobody uses yet.
 
-        What it was given is committed at the end. Raises StoreUnavailableError.
+        What it was given is committed at the end at the latest. Raises StoreUnavailableError.
         """
 
     @property
