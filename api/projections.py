@@ -53,6 +53,7 @@ from projections.rows import Projector
 from replay.attach import skipped_by
 from replay.batch import Commit
 from replay.read_models import Failure, Standing
+from replay.skipping import is_in_the_way
 from replay.workbench import Progress
 
 if TYPE_CHECKING:
@@ -246,14 +247,24 @@ class Projections:
         return line
 
     async def skip(self, name: str, sequence: int, reason: str, context: Context) -> None:
-        """Have a read model pass over an event, and catch it up when it is detached."""
+        """Have a read model pass over an event, and catch it up when it is detached.
+
+        Raises ProjectionNotFoundError, ValidationError when there is no such event, and
+        ConflictError when it is in nobody's way.
+        """
         self.projector(name)
         head = self._services.ledger.head
         if not 1 <= sequence <= head:
             raise ValidationError(f"projection.sequence must be from 1 to {head}: {sequence}")
-        command = SkipEvent(projection=name, sequence=sequence, reason=reason)
+        standing = self._standing(name)
+        command = SkipEvent(
+            projection=name,
+            sequence=sequence,
+            reason=reason,
+            in_the_way=is_in_the_way(self._services.ledger, name, standing, sequence),
+        )
         await self._services.committer.submit(command, context)
-        stands_still = self._standing(name).state == "detached" or self._held_count(name)
+        stands_still = standing.state == "detached" or self._held_count(name)
         if stands_still and name not in self._jobs:
             await self.start(name, "catch_up", context)
 

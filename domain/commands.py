@@ -363,11 +363,12 @@ class NoteProjection(Command, frozen=True, kw_only=True):
 
 
 class SkipEvent(Command, frozen=True, kw_only=True):
-    """Have a read model pass over an event that it cannot take."""
+    """Have a read model pass over an event; the edge knows whether it is in the way."""
 
     projection: str
     sequence: int
     reason: str
+    in_the_way: bool
 
 
 class TriageTask(Command, frozen=True, kw_only=True):

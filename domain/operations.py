@@ -173,16 +173,24 @@ def note_projection(command: NoteProjection, plan: Plan) -> Reply:
 
 
 def skip_event(command: SkipEvent, plan: Plan) -> Reply:
-    """Have a read model pass over an event; doing it again changes nothing."""
+    """Have a read model pass over an event in its way; doing it again changes nothing."""
     plan.check_reach("", "the read models")
     reason = fields.text(command.reason, "projection.reason").strip()
     if not reason:
         raise RequiresReasonError("say why the event may be passed over")
     state = plan.state(OPS_STREAM)
     skipped = state.skipped if isinstance(state, OpsState) else {}
-    if command.sequence not in skipped.get(command.projection, ()):
-        fact = ProjectionEventSkipped(
-            projection=command.projection, skipped_sequence=command.sequence, reason=reason
+    if command.sequence in skipped.get(command.projection, ()):
+        return Reply()
+    if not command.in_the_way:
+        message = (
+            f'event {command.sequence} is not in the way of "{command.projection}"; expected one at'
+            " which it or its rebuild stands still, or one that cannot be read. To see whether a"
+            f" rebuild stops there: taskledger projections rebuild {command.projection}"
         )
-        plan.emit(OPS_STREAM, fact)
+        raise ConflictError(message)
+    fact = ProjectionEventSkipped(
+        projection=command.projection, skipped_sequence=command.sequence, reason=reason
+    )
+    plan.emit(OPS_STREAM, fact)
     return Reply()

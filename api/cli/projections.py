@@ -292,7 +292,13 @@ async def rollback(*, site: Site, name: str, as_json: bool) -> None:
 @option("--reason", required=True, help="Why; kept in the ledger.")
 @on_site
 async def skip(*, site: Site, name: str, sequence: int, reason: str, as_json: bool) -> None:
-    """Have a read model pass over an event that it cannot take."""
+    """Have a read model pass over an event that it cannot take.
+
+    Rebuilds pass over it as well, for good. `status` tells which event is in the way; any other is
+    refused, unless this release cannot read it.
+
+    taskledger projections skip tasks --sequence 4711 --reason "cannot be taken"
+    """
     head = (await status_of(site, name))["head"]
     if sequence > head:
         raise Failure(f"there is no event {sequence}; the last one is {head}", USAGE)

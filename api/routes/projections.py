@@ -78,7 +78,10 @@ async def roll_back_projection(call: Call) -> Answer:
 
 
 async def skip_projection_event(call: Call) -> Answer:
-    """Have a read model pass over an event that it cannot take."""
+    """Have a read model pass over an event that it cannot take; any other is refused.
+
+    Rebuilds pass over it as well, for good.
+    """
     body = await call.read(SkipEventRequest)
     await call.services.projections.skip(
         call.id, body.sequence or 0, body.reason or "", call.context()

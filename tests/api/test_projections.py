@@ -153,6 +153,7 @@ def test_the_stream_tells_progress_until_the_work_is_over(client: Client) -> Non
         ("tasks/skip", {"sequence": 0, "reason": "r"}, 422, "must be from 1 to"),
         ("tasks/skip", {"sequence": 99_999_999, "reason": "r"}, 422, "must be from 1 to"),
         ("tasks/skip", {"sequence": 1, "reason": " "}, 422, "say why"),
+        ("tasks/skip", {"sequence": 1, "reason": "r"}, 409, 'event 1 is not in the way of "tasks"'),
     ],
 )
 def test_what_cannot_be_done_is_refused(

@@ -19,6 +19,7 @@ from replay.ledger import Ledger
 from replay.places import environment_of
 from tests.api.test_poison import interrupt
 from tests.cli.processes import ROOT, TASKLEDGER, Server, environment, running
+from tests.replay.audited import planted
 from tests.support.verify import verify
 
 NAMES = [each.name for each in PROJECTORS]
@@ -126,12 +127,21 @@ def test_the_rebuild_of_another_process_is_not_canceled(tmp_path: Path) -> None:
 
 
 def test_an_event_is_skipped_with_a_reason(store: Path) -> None:
+    planted(store, "UPDATE stored_events SET topic = 'task.of_tomorrow' WHERE notification_id = 1")
     assert (
         documents(store, "skip", "tasks", "--sequence", "1", "--reason", "old")["state"] == "live"
     )
     told = cli(store, "skip", "tasks", "--sequence", "99999", "--reason", "old", exit_code=2)
     assert "there is no event 99999; the last one is" in told.output
     assert "there is nothing" not in cli(store, "cancel", "tasks", exit_code=1).output
+
+
+def test_an_event_that_a_read_model_takes_is_not_skipped(store: Path) -> None:
+    told = cli(store, "skip", "tasks", "--sequence", "1", "--reason", "slip", exit_code=1).output
+
+    assert 'event 1 is not in the way of "tasks"' in told
+    assert "projections rebuild tasks" in told
+    cli(store, "verify", "tasks")
 
 
 @pytest.mark.parametrize(

@@ -232,6 +232,7 @@ BUILDERS: dict[type[Command], dict[str, Any]] = {
         "projection": st.sampled_from(["tasks", "runs"]),
         "sequence": st.integers(1, 3),
         "reason": texts,
+        "in_the_way": st.booleans(),
     },
     **posthog.BUILDERS,
     **tempest.BUILDERS,

@@ -358,7 +358,8 @@ def skip(ledger: Ledger, sequence: int) -> None:
     """Skip an event as an operator does."""
     projectors: tuple[Projector, ...] = (*PROJECTORS, Seen())
     committer = Committer(ledger, projectors, decide, world_of, lambda: FIRST_TIME)
-    committer.execute(SkipEvent(projection="seen", sequence=sequence, reason="broken"), context())
+    command = SkipEvent(projection="seen", sequence=sequence, reason="broken", in_the_way=True)
+    committer.execute(command, context())
 
 
 def test_a_detached_read_model_is_caught_up_beside_the_commands(
