@@ -50,8 +50,10 @@ class Line(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 NICENESS: Final = 10
 GC_THRESHOLDS: Final = (200_000, 50, 100)
-_PATIENCE: Final = {"POSTGRES_LOCK_TIMEOUT": "1"}
-"""Who waits for tables that others read holds all writers up meanwhile, so it is not for long."""
+_PATIENCE: Final = {"POSTGRES_LOCK_TIMEOUT": "2"}
+"""Who waits for tables that others read holds all writers up meanwhile, so it is not for long. But
+an autovacuum, which comes after many new rows, is only sent away after `deadlock_timeout`, usually
+a second (PostgreSQL manual, "Routine Vacuuming")."""
 
 _encode: Final = msgspec.json.Encoder().encode
 
