@@ -96,9 +96,12 @@ def _digest(text: bytes) -> bytes:
 
 
 def event_of(line: bytes) -> Recorded:
-    """Return the event of a line; raises LineError when it is damaged or of no known type."""
+    """Return the event of a line; raises LineError when it is none, damaged, or not known here."""
     text = line.rstrip(b"\n")
     body, tail = text[:-_TAIL_BYTES], text[-_TAIL_BYTES:]
+    if not tail.startswith(_TAIL):
+        message = "it does not end with a digest, as each whole line of an export does"
+        raise LineError(message)
     if tail != b'%b%b"}' % (_TAIL, _digest(body)):
         message = "it is damaged: its digest does not fit"
         raise LineError(message)

@@ -169,6 +169,8 @@ class _Check:
         name = projector.name
         if not tables.complete(self._connection, projector.tables):
             text = f"read model {name} has no tables"
+            if not self._head:
+                text += ", and there is no event: no server has run on this store"
             raise FoundError(Finding(kind="row", text=text, read_model=name))
         upto = position_of(self._connection, name)
         if upto != self._head and standing_of(self._connection, name).state == "live":

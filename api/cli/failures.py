@@ -15,7 +15,7 @@ INTERRUPTED = 130
 EXIT_CODES = """\b
 Exit codes:
   0    done
-  1    the server refused the request
+  1    refused, or something differs (verify, copy, projections)
   2    wrong usage or environment
   3    the server cannot be reached, or failed
   4    nothing to do (work --once)

@@ -53,6 +53,8 @@ def services_of(store: str, *, make: bool = False) -> Iterator["Services"]:
     try:
         if path and not (make or Path(path).exists()):
             raise Failure(f"there is no store at {path}: name one with --store")
+        if path and not Path(path).exists():
+            click.echo(f"taskledger: there was no store at {path}, so it is made", err=True)
         if path:
             prepare_path(path)
         services = build(settings)
@@ -70,8 +72,8 @@ def services_of(store: str, *, make: bool = False) -> Iterator["Services"]:
 def token() -> None:
     """Make, list and revoke access tokens.
 
-    These commands work on the store itself; a running server notices within a second. As soon as
-    one token is in force, every request needs one.
+    These commands work on the store itself, so name the one that the server has; a running server
+    notices within a second. As soon as one token is in force, every request needs one.
     """
 
 

@@ -19,6 +19,7 @@ from api.cli.options import json_option, option
 from api.cli.progress import Told, progress
 from api.cli.stores import blob_store_option, held_alone, settings_of
 from api.cli.token import store_option
+from api.settings import Settings
 
 if TYPE_CHECKING:
     from api.services import Services
@@ -160,7 +161,12 @@ def _resumed(ledger: "Ledger", file: str, target: IO[bytes], size: int) -> int:
 @click.command("import")
 @blobs_option
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, allow_dash=True))
-@store_option
+@option(
+    "--store",
+    envvar="TASKLEDGER_STORE",
+    default=Settings().store,
+    help="Where to; made if need be, served by nobody.",
+)
 @blob_store_option
 @json_option
 def import_(*, blobs: str, file: str, store: str, blob_store: str, as_json: bool) -> None:

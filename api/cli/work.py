@@ -62,10 +62,22 @@ def json_event(event: str, members: JsonObject) -> None:
     default=60,
     help="Seconds a run stays ours without a heartbeat.",
 )
-@option("--priority-min", type=click.IntRange(min=0), default=0, help="10 low, 20 medium, …")
-@option("--poll", type=click.FloatRange(min=0), default=0.0, help="Seconds between two questions.")
+@option(
+    "--priority-min",
+    type=click.IntRange(min=0),
+    default=0,
+    help="Only runs of this priority or above: 10 low, 20 medium, 30 high, 40 urgent.",
+)
+@option(
+    "--poll",
+    type=click.FloatRange(min=0),
+    default=0.0,
+    help="Seconds between two questions for work; with 0 the server holds the question open.",
+)
 @option("--once", is_flag=True, help="Do one run if there is one now, then end.")
-@option("--max-runs", type=click.IntRange(min=0), default=0, help="End after this many runs.")
+@option(
+    "--max-runs", type=click.IntRange(min=0), default=0, help="End after this many runs; 0 never."
+)
 @option(
     "--grace",
     type=click.FloatRange(min=0),
@@ -87,6 +99,9 @@ def work(
 
     \b
     taskledger work --exec 'make -C "$PROJECT" build' --concurrency 2 --lease 120
+
+    Exit codes: 0 done, also when runs failed, 1 refused, 2 wrong usage; with --once also 3 the
+    server cannot be reached, 4 nothing to do.
     """
     if bool(given["exec"]) == bool(given.pop("exec_from_metadata")):
         raise Failure("give either --exec COMMAND or --exec-from-metadata")

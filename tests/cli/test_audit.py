@@ -26,6 +26,17 @@ def test_verify_says_that_everything_is_in_order(offline: Server) -> None:
     assert "tasks" in document["read_models"]
 
 
+def test_verify_says_that_no_server_has_run_on_a_store_yet(tmp_path: Path) -> None:
+    empty = Server(tmp_path)
+    empty.cli("migrate", "--store", empty.store)
+
+    told = empty.cli("verify", "--store", empty.store, exit_code=1).stdout
+
+    assert told == (
+        "read model lookup has no tables, and there is no event: no server has run on this store\n"
+    )
+
+
 def test_verify_ends_with_1_and_names_the_difference(offline: Server, tmp_path: Path) -> None:
     planted(tmp_path / "ledger.db", "UPDATE tasks SET priority = 'low' WHERE task_id = 'a'")
 

@@ -44,6 +44,18 @@ def test_a_token_is_made_listed_and_revoked_without_a_server(offline: Server) ->
     assert view["revoked_at"]
 
 
+def test_a_store_that_a_token_makes_is_named(offline: Server) -> None:
+    words = ("token", "create", "--name", "first", "--store", offline.store)
+
+    made = offline.cli(*words)
+    again = offline.cli(*words)
+
+    path = offline.store.removeprefix("sqlite:")
+    assert made.stderr == f"taskledger: there was no store at {path}, so it is made\n"
+    assert TEXT.fullmatch(made.stdout.strip())
+    assert again.stderr == ""
+
+
 def test_looking_for_tokens_makes_no_store(tmp_path: Path) -> None:
     nowhere = Server(tmp_path / "mistyped")
     for words in (("list",), ("revoke", "0123")):

@@ -13,7 +13,7 @@ from api.settings import Settings
 from projections.catalog import PROJECTORS
 from replay import importing
 from replay.blobs.carrying import Carrier
-from replay.export import export_lines
+from replay.export import LineError, event_of, export_lines
 from replay.importing import Importer, ImportRefusedError
 from replay.verify import verify
 from tests.replay.audited import STORY, events_of, store_of
@@ -104,6 +104,21 @@ def test_a_damaged_file_is_refused_by_its_line_and_leaves_nothing(
         imported(target, damage(lines))
 
     assert events_of(target) == []
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        (lambda line: b"a shopping list\n", "it does not end with a digest"),
+        (lambda line: line[:-20], "it does not end with a digest"),
+        (lambda line: line.replace(b"task", b"tusk", 1), "it is damaged: its digest does not fit"),
+    ],
+)
+def test_what_is_no_line_of_an_export_is_told_from_a_damaged_one(
+    lines: list[bytes], change: Callable[[bytes], bytes], told: str
+) -> None:
+    with pytest.raises(LineError, match=told):
+        event_of(change(lines[0]))
 
 
 def test_chunks_before_a_damaged_line_stay_and_the_import_goes_on(
