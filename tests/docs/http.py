@@ -24,7 +24,8 @@ The server describes itself at `/openapi.json`; this page says the same for peop
   too long), 500 or 503 (the store cannot be used now; try again).
 * An answer to something that had been done before carries `Idempotent-Replayed: true`.
 * [Tokens](../how-to/run-in-production.md#tokens) have scopes; `admin` includes the others.
-* Operations for agents need the headers `X-AGH-Session-ID` and `X-AGH-Agent`.
+* Operations for agents need the headers `X-AGH-Session-ID` and `X-AGH-Agent`, and answer 401
+  without them or for a session that was stopped.
   `X-AGH-Workspace-ID` may name the workspace that the session is expected to have."""
 _TITLES: Final = {
     "tasks": "Tasks",
