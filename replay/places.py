@@ -46,7 +46,10 @@ def _postgresql(url: str) -> dict[str, str]:
         known = conninfo_to_dict(url)
     except psycopg.ProgrammingError:
         raise StoreOpenError("store must be a PostgreSQL URL that can be read") from None
-    user = known.get("user") or "postgres"
+    user = known.get("user")
+    if not user:
+        # A guess could be the superuser, and with it a database that is not the ledger's.
+        raise StoreOpenError("store must name its user, as postgresql://USER@HOST/DATABASE does")
     others = {name: value for name, value in known.items() if name not in _OF_THE_LIBRARY}
     return {
         CONNINFO: make_conninfo("", **others),

@@ -46,6 +46,12 @@ def test_every_bad_variable_is_named() -> None:
     assert len(refused.value.problems) == len(environment)
 
 
+def test_a_database_without_a_user_is_not_opened_as_its_superuser() -> None:
+    wanted = "TASKLEDGER_STORE must name its user, as postgresql://USER@HOST/DATABASE does"
+    with pytest.raises(SettingsError, match=wanted):
+        from_env({"TASKLEDGER_STORE": "postgresql://db.internal/ledger"})
+
+
 def test_the_steps_of_a_ladder_must_not_go_down() -> None:
     with pytest.raises(SettingsError, match="ATTENTION_AFTER_CYCLES must not be less than"):
         from_env({"TASKLEDGER_STARVED_AFTER_CYCLES": "11"})
