@@ -1,6 +1,5 @@
 """A rebuild that replaces many rows, with no server: neither memory nor the log grow with them."""
 
-import os
 import sqlite3
 import subprocess
 import sys
@@ -12,6 +11,7 @@ from typing import Final, NamedTuple
 
 from api.settings import Settings, child_environment
 from tests.replay.audited import store_of
+from tests.support.server import resident_bytes
 
 MEGABYTE: Final = 1 << 20
 ROWS: Final = 400_000
@@ -47,18 +47,16 @@ def rebuild(store: Path) -> Cost:
     """Rebuild a read model in a process of its own, and return what it took."""
     command = [sys.executable, "-m", "api.rebuilding", "rebuild", "tasks"]
     environment = child_environment(Settings(store=f"sqlite:{store}"))
-    log = 0
+    memory = log = 0
     with (store.parent / "told").open("wb") as told:
         process = subprocess.Popen(command, env=environment, stdout=told)
-        while True:
-            ended, status, usage = os.wait4(process.pid, os.WNOHANG)
-            if ended:
-                break
+        while process.poll() is None:
+            # What a process had at most would begin with what the one had that started it.
+            memory = max(memory, resident_bytes(process.pid))
             log = max(log, size_of(Path(f"{store}-wal")))
             time.sleep(STEP_SECONDS)
-    process.returncode = os.waitstatus_to_exitcode(status)
     assert b'"end":"done"' in told_last(store)
-    return Cost(memory=usage.ru_maxrss * 1024, log=log)
+    return Cost(memory=memory, log=log)
 
 
 def told_last(store: Path) -> bytes:

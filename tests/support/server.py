@@ -115,11 +115,11 @@ def running(
 
 
 def resident_bytes(pid: int) -> int:
-    """Return how much memory a process occupies now."""
+    """Return how much memory a process occupies now, 0 when it has ended."""
     status = Path(f"/proc/{pid}/status")
     if status.exists():
-        line = next(ln for ln in status.read_text().splitlines() if ln.startswith("VmRSS:"))
-        return int(line.split()[1]) * 1024
+        lines = status.read_text().splitlines()
+        return 1024 * sum(int(line.split()[1]) for line in lines if line.startswith("VmRSS:"))
     found = subprocess.run(
         ["ps", "-o", "rss=", "-p", str(pid)], capture_output=True, check=True, text=True
     )
