@@ -1,6 +1,6 @@
 """Events in pages through one projector: what a rebuild, a catch-up and a check have in common."""
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final, Protocol
 
 from msgspec import Struct
@@ -55,6 +55,13 @@ class _Span(Struct, gc=False):
     after: State | None
 
 
+def _let_go(rows: list[Row]) -> Iterator[Row]:
+    """Yield rows and forget each, so that what was made of them takes their place in memory."""
+    rows.reverse()
+    while rows:
+        yield rows.pop()
+
+
 class Fold:
     """Applies events in order to the rows of one read model.
 
@@ -98,8 +105,9 @@ class Fold:
         The rows are not flushed. Raises FoldError for an event that cannot be applied.
         """
         found = source.select(_PAGE_STATEMENT, (after, upto, limit))
-        self.apply(found, source, rows)
-        return (found[-1][0] if found else after), len(found)
+        last, count = (found[-1][0] if found else after), len(found)
+        self.apply(_let_go(found), source, rows)
+        return last, count
 
     def apply(self, stored: Iterable[Row], source: Source, rows: RowBuffer) -> None:
         """Apply stored events; raises FoldError."""

@@ -16,10 +16,10 @@ from replay.fold import Fold, FoldError
 from replay.rows import RowBuffer
 from replay.store import SqlReader
 
-PAGE: Final = 40_000
+PAGE: Final = 100_000
 """The more events at once, the more of one stream are among them, and the fewer rows to write."""
 
-_PAGE_BYTES: Final = 32 << 20
+_PAGE_BYTES: Final = 64 << 20
 _BYTES_OF_PAGE: Final = (
     "SELECT coalesce(sum(size), 0) FROM (SELECT length(state) AS size FROM stored_events"
     " WHERE notification_id > ? AND notification_id <= ? ORDER BY notification_id LIMIT ?) AS page"
