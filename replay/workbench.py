@@ -12,7 +12,7 @@ from replay.errors import ReplayError, StoreInUseError
 from replay.ledger import Ledger
 from replay.read_models import Phase, Standing, standing_of
 from replay.statements import HEAD
-from replay.store import Connection, locked
+from replay.store import BUSY_PAUSE, Connection, locked
 
 _LOCK_SECONDS: Final = 30.0
 _SLICE_SECONDS: Final = 0.002
@@ -78,7 +78,9 @@ class Workbench:
         self.served = ledger.access.served
         self._seconds = _SLICE_SECONDS if self.served else _ALONE_SECONDS
         self._largest = _LARGEST if self.served else _LARGEST_ALONE
-        self._pause = 20 * _SLICE_SECONDS if self.served else 0.0
+        # Whoever finds the lock taken looks again after a while, and must not miss the gap.
+        self._shortest = 5 * BUSY_PAUSE if self.served else 0.0
+        self._longest = 20 * _SLICE_SECONDS if self.served else 0.0
         self.slice = 100
 
     def standing(self) -> Standing:
@@ -107,7 +109,7 @@ class Workbench:
 
     @contextmanager
     def slicing(self, *, last: bool = False) -> Iterator[Connection]:
-        """Give a short transaction and, with a server on the store, as much time after it.
+        """Give a short transaction and, with a server on the store, more time after it.
 
         Its size follows from how long the one before took. Slices are not synced one by one: what
         a crash of the machine takes away is done again. The last one is.
@@ -116,17 +118,26 @@ class Workbench:
             raise CanceledError("canceled")
         self.ledger.writer.sync(durably=last)
         started = time.perf_counter()
-        with self.writing() as connection:
+        with self._transaction() as connection:
             started = time.perf_counter()
             yield connection
         took = max(time.perf_counter() - started, 1e-5)
         fitting = int(self.slice * self._seconds / took)
         self.slice = min(max(fitting, self.slice // 2, _SMALLEST), 2 * self.slice, self._largest)
-        time.sleep(min(took, self._pause))
+        time.sleep(max(min(took, self._longest), self._shortest))
 
     @contextmanager
     def writing(self) -> Iterator[Connection]:
-        """Yield the connection of a transaction, which commits unless something is raised."""
+        """Yield the connection of a transaction, which commits unless something is raised.
+
+        A server on the store has a moment for itself afterwards.
+        """
+        with self._transaction() as connection:
+            yield connection
+        time.sleep(self._shortest)
+
+    @contextmanager
+    def _transaction(self) -> Iterator[Connection]:
         writer = self.ledger.writer
         connection = locked(writer, _LOCK_SECONDS)
         try:
