@@ -24,8 +24,6 @@ _POSITIONS: Final = (
     "CREATE TABLE IF NOT EXISTS past_positions"
     " (name TEXT PRIMARY KEY, position INTEGER NOT NULL) WITHOUT ROWID"
 )
-
-
 _HOLDS: Final = (
     "CREATE TABLE IF NOT EXISTS past_holds (name TEXT, stream TEXT, sequence INTEGER NOT NULL,"
     " PRIMARY KEY (name, stream)) WITHOUT ROWID"
@@ -65,6 +63,13 @@ class Stuck(Struct, frozen=True, kw_only=True):
     stream: str
     sequence: int
     text: str
+
+
+class _Place(NamedTuple):
+    """How far read models are, and which streams they stand still for since which sequence."""
+
+    position: int
+    held: tuple[tuple[str, int], ...]
 
 
 class Several:
@@ -131,23 +136,25 @@ class PastFold:
         for place, group in groups.items():
             yield from self._fold(group, source, place, upto, limit)
 
-    def _place(self, projector: Projector) -> "_Place":
+    def _place(self, projector: Projector) -> _Place:
         select = self._rows.connection.execute
         position = select(_POSITION, (projector.name,)).fetchone()
         held = select(_HELD, (projector.name,)).fetchall()
         return _Place(position[0] if position else 0, tuple(held))
 
-    def _put_place(self, projectors: Iterable[Projector], place: "_Place") -> None:
+    def _put_place(self, projectors: Iterable[Projector], place: _Place) -> None:
         connection = self._rows.connection
         for each in projectors:
-            connection.execute("REPLACE INTO past_positions VALUES (?,?)", (each.name, place[0]))
+            connection.execute(
+                "REPLACE INTO past_positions VALUES (?,?)", (each.name, place.position)
+            )
             connection.execute("DELETE FROM past_holds WHERE name = ?", (each.name,))
             connection.executemany(
                 "INSERT INTO past_holds VALUES (?,?,?)", [(each.name, *held) for held in place.held]
             )
 
     def _fold(
-        self, group: list[Projector], source: Source, place: "_Place", upto: int, limit: int
+        self, group: list[Projector], source: Source, place: _Place, upto: int, limit: int
     ) -> Iterator[int]:
         after, held = place.position, self._bring_up(group, source, place)
         fold = self._fold_for(group, held)
@@ -178,7 +185,7 @@ class PastFold:
         several = Several(group, self._skipped)
         return Fold(self._decode, several, skipped=several.skipped, held=held)
 
-    def _bring_up(self, group: list[Projector], source: Source, place: "_Place") -> dict[str, int]:
+    def _bring_up(self, group: list[Projector], source: Source, place: _Place) -> dict[str, int]:
         """Let streams go that can go on by now; return the others, and where each stands still."""
         held = dict(place.held)
         for stream, sequence in place.held:
@@ -215,10 +222,3 @@ class PastFold:
     def _flush(self) -> None:
         self._rows.flush()
         self._rows.finish()
-
-
-class _Place(NamedTuple):
-    """How far read models are, and which streams they stand still for since which sequence."""
-
-    position: int
-    held: tuple[tuple[str, int], ...]

@@ -9,7 +9,7 @@ from typing import Final, Literal, TypeAlias
 import msgspec
 from msgspec import Struct
 
-from replay.store import Connection
+from replay.store import Connection, SqlReader
 
 CREATE: Final = (
     "CREATE TABLE IF NOT EXISTS read_models"
@@ -135,6 +135,12 @@ def holds(connection: Connection) -> Holds:
     for name, stream, doc in connection.execute("SELECT name, stream, doc FROM read_model_holds"):
         found.setdefault(name, {})[stream] = _decode_failure(doc)
     return found
+
+
+def held_by(reader: SqlReader, name: str) -> tuple[Failure, ...]:
+    """Return what the streams of one read model are held back by."""
+    found = reader.select("SELECT doc FROM read_model_holds WHERE name=?", (name,))
+    return tuple(_decode_failure(doc) for (doc,) in found)
 
 
 def put_hold(connection: Connection, name: str, stream: str, failure: Failure) -> None:

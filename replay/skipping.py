@@ -3,17 +3,10 @@
 Passing over is for good: a wrong number must not cost a read model an event that it can take.
 """
 
-from typing import Final
-
-import msgspec
 from eventsourcing.persistence import MapperDeserialisationError
 
 from replay.ledger import Ledger
-from replay.read_models import Failure, Standing
-from replay.store import Row
-
-_SELECT_HELD: Final = "SELECT doc FROM read_model_holds WHERE name=?"
-_decode_failure: Final = msgspec.json.Decoder(Failure).decode
+from replay.read_models import Failure, Standing, held_by
 
 
 def is_in_the_way(ledger: Ledger, name: str, standing: Standing, sequence: int) -> bool:
@@ -21,8 +14,7 @@ def is_in_the_way(ledger: Ledger, name: str, standing: Standing, sequence: int) 
 
     Raises one of DATABASE_ERRORS when the store cannot be read.
     """
-    holds = ledger.reader.select(_SELECT_HELD, (name,))
-    failures = (*_failures_of(standing), *map(_failure, holds))
+    failures = (*_failures_of(standing), *held_by(ledger.reader, name))
     return any(each.sequence == sequence for each in failures) or not _readable(ledger, sequence)
 
 
@@ -30,10 +22,6 @@ def _failures_of(standing: Standing) -> tuple[Failure, ...]:
     rebuild = standing.rebuild
     held = (rebuild.failure, *rebuild.held.values()) if rebuild else ()
     return tuple(each for each in (standing.failure, *held) if each is not None)
-
-
-def _failure(row: Row) -> Failure:
-    return _decode_failure(row[0])
 
 
 def _readable(ledger: Ledger, sequence: int) -> bool:

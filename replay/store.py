@@ -51,6 +51,13 @@ class Connection(Protocol):
         """Run an INSERT, or a DELETE by key, once for each row."""
 
 
+class Loader(Protocol):
+    """A session that adds many rows at once."""
+
+    def executemany(self, statement: str, rows: Iterable[Row], /) -> object:
+        """Run a plain INSERT once for each row."""
+
+
 class SqlReader:
     """Answers SELECTs on a connection of its own with plain tuples."""
 
@@ -178,7 +185,7 @@ class Access(Protocol):
         have nothing to do with it. Raises StoreUnavailableError.
         """
 
-    def loading(self) -> AbstractContextManager[Connection]:
+    def loading(self) -> AbstractContextManager[Loader]:
         """Return a context manager giving a session that adds many rows to tables nobody uses yet.
 
         What it was given is committed at the end at the latest. Raises StoreUnavailableError.

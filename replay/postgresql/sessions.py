@@ -254,18 +254,6 @@ class LoadingSession:
         """Run statements on `connection`."""
         self._connection = connection
 
-    @property
-    def in_transaction(self) -> bool:
-        """Whether a transaction has begun: each statement is one of its own."""
-        return False
-
-    def execute(self, statement: str, parameters: Sequence[Any] = ()) -> psycopg.Cursor[Row]:
-        """Run a statement; raises ForeignDatabaseError."""
-        try:
-            return self._connection.execute(translated(statement).encode(), parameters, binary=True)
-        except psycopg.Error as error:
-            raise fault_of(error) from error
-
     def executemany(self, statement: str, rows: Iterable[Row]) -> None:
         """Run a plain INSERT for all rows by way of COPY.
 

@@ -92,11 +92,17 @@ UNREADABLE = "UPDATE stored_events SET topic = 'task.of_tomorrow' WHERE notifica
 READABLE = "UPDATE stored_events SET topic = 'task.updated' WHERE notification_id = 6"
 
 
-def test_an_unreadable_event_holds_back_its_stream_alone(tmp_path: Path) -> None:
-    store = store_of(tmp_path)
+def before_and_whole(store: Path) -> tuple[sqlite3.Connection, sqlite3.Connection]:
+    """Return the rows before the event that becomes unreadable, and those at the head."""
     with opened_ledger(store) as ledger:
         before, _ = folded(ledger, 5, TASKS, RUNS)
         whole, _ = folded(ledger, ledger.head, TASKS, RUNS)
+    return before, whole
+
+
+def test_an_unreadable_event_holds_back_its_stream_alone(tmp_path: Path) -> None:
+    store = store_of(tmp_path)
+    before, whole = before_and_whole(store)
     planted(store, UNREADABLE)
 
     with opened_ledger(store) as ledger:
@@ -115,9 +121,7 @@ def test_an_unreadable_event_holds_back_its_stream_alone(tmp_path: Path) -> None
 
 def test_what_is_held_back_stays_so_until_its_event_can_be_taken(tmp_path: Path) -> None:
     store = store_of(tmp_path)
-    with opened_ledger(store) as ledger:
-        before, _ = folded(ledger, 5, TASKS, RUNS)
-        whole, _ = folded(ledger, ledger.head, TASKS, RUNS)
+    before, whole = before_and_whole(store)
     planted(store, UNREADABLE)
     with opened_ledger(store) as ledger:
         found, _ = folded(ledger, 7, TASKS, RUNS)
