@@ -66,7 +66,23 @@ class Command:
     async def start(
         cls, arguments: Sequence[str], *, stdin: bytes, environment: Mapping[str, str]
     ) -> Self:
-        """Start the command with these bytes on its standard input; raises OSError."""
+        """Start the command with these bytes on its standard input; raises OSError.
+
+        Called off meanwhile, it ends what was started before it raises CancelledError.
+        """
+        spawning = asyncio.create_task(cls._spawn(arguments, environment))
+        try:
+            command = await asyncio.shield(spawning)
+        except asyncio.CancelledError:
+            command = await spawning
+            await command.stop(0)
+            command._end()
+            raise
+        command._feed(stdin)
+        return command
+
+    @classmethod
+    async def _spawn(cls, arguments: Sequence[str], environment: Mapping[str, str]) -> Self:
         watched, guard = os.pipe()
         try:
             transport, printed = await asyncio.get_running_loop().subprocess_exec(
@@ -81,9 +97,7 @@ class Command:
             raise
         finally:
             os.close(watched)
-        command = cls(transport, printed, guard)
-        command._feed(stdin)
-        return command
+        return cls(transport, printed, guard)
 
     async def finished(self) -> Outcome:
         """Wait for the end and return how it ended; nothing of the group is left then."""

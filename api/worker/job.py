@@ -73,7 +73,7 @@ class Job:
             elif keeper.done():
                 keeper.result()
             else:
-                await self._give_back()
+                await self._give_back(work)
         finally:
             if self._command:
                 await self._command.stop(0)
@@ -135,9 +135,12 @@ class Job:
         await self._lease.fail(error, metadata)
         self._say("failed", reason=summary or error)
 
-    async def _give_back(self) -> None:
+    async def _give_back(self, work: asyncio.Task[Outcome]) -> None:
         """End the command, then release the lease, which is kept alive until then."""
-        if self._command:
+        if not self._command:
+            # It may be starting at this very moment.
+            await ended(work)
+        else:
             hurry = asyncio.create_task(self._hurry.wait())
             stop = asyncio.create_task(self._command.stop(self._options.grace_seconds))
             await asyncio.wait({hurry, stop}, return_when=asyncio.FIRST_COMPLETED)

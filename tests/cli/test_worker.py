@@ -1,4 +1,6 @@
+import asyncio
 import json
+import os
 import signal
 import time
 from collections.abc import Iterator
@@ -6,8 +8,12 @@ from pathlib import Path
 
 import pytest
 
+from api.client.http import Connection
+from api.worker.agent import Identity
+from api.worker.options import WorkerOptions
+from api.worker.worker import Worker
 from tests.cli.processes import SECONDS, Server, running, until, worked, worker
-from tests.cli.test_worker_command import alive, pid_in
+from tests.cli.test_worker_command import alive, pid_in, pid_of_beginning
 
 LONG = "sleep 60"
 pytestmark = pytest.mark.usefixtures("empty_queue")
@@ -161,7 +167,8 @@ def test_a_stopped_worker_ends_the_command_and_gives_the_run_back(
 
 def test_a_second_signal_does_not_wait_for_the_command(server: Server, tmp_path: Path) -> None:
     _, run_id = server.queue("Stubborn")
-    line = f"trap '' TERM; echo $$ > {tmp_path}/pid; {LONG}; {LONG}"
+    # The input ends when the worker is done with starting the command.
+    line = f"trap '' TERM; cat; echo $$ > {tmp_path}/pid; {LONG}; {LONG}"
     with worker(server, "--exec", line, "--grace", "60") as process:
         pid_in(tmp_path / "pid")
         process.send_signal(signal.SIGTERM)
@@ -171,6 +178,29 @@ def test_a_second_signal_does_not_wait_for_the_command(server: Server, tmp_path:
         assert process.wait(SECONDS) == 0
 
     assert server.run(run_id)["status"] == "queued"
+
+
+def test_a_worker_that_stops_while_a_command_starts_ends_it_before_the_lease(
+    server: Server, tmp_path: Path
+) -> None:
+    server.queue("Starting")
+    pid, told = tmp_path / "pid", []
+
+    def report(event: str, _: object) -> None:
+        told.append((event, pid.exists() and alive(pid_in(pid))))
+
+    async def worked() -> None:
+        options = WorkerOptions(command=f"echo $$ > {pid}; {LONG}", environment=os.environ)
+        identity = Identity(session_id="starting", agent_name="worker")
+        worker = Worker(Connection(server=server.url), identity, options, report)
+        working = asyncio.create_task(worker.run())
+        await pid_of_beginning(pid)
+        worker.stop()
+        await working
+
+    asyncio.run(worked())
+
+    assert told == [("claimed", False), ("released", False)]
 
 
 def test_an_idle_worker_stops_at_once(server: Server) -> None:

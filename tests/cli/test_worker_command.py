@@ -35,6 +35,15 @@ def pid_in(file: Path) -> int:
     return int(file.read_text())
 
 
+async def pid_of_beginning(file: Path) -> int:
+    """Return as soon as the command is up, before the loop comes round to its outputs."""
+    while not file.exists():
+        # The loop is given less time than the command.
+        time.sleep(0.1)
+        await asyncio.sleep(0)
+    return pid_in(file)
+
+
 def run(line: str, stdin: bytes = b"", **variables: str) -> Outcome:
     async def ran() -> Outcome:
         environment = {**os.environ, **variables}
@@ -99,6 +108,20 @@ def test_a_command_that_does_not_stop_is_killed_after_the_grace() -> None:
 
     assert outcome.exit_code == -signal.SIGKILL
     assert 0.3 <= took < SECONDS
+
+
+def test_a_start_that_is_called_off_leaves_nothing_of_the_group(tmp_path: Path) -> None:
+    line = f"trap '' TERM; sh -c 'echo $$ > {tmp_path}/pid; sleep 60'; sleep 60"
+
+    async def called_off() -> bool:
+        start = Command.start(shell(line), stdin=b"", environment=os.environ)
+        starting = asyncio.create_task(start)
+        pid = await pid_of_beginning(tmp_path / "pid")
+        starting.cancel()
+        await asyncio.wait({starting})
+        return starting.cancelled() and not alive(pid)
+
+    assert asyncio.run(called_off())
 
 
 def test_a_command_dies_with_a_worker_that_is_killed(tmp_path: Path) -> None:
