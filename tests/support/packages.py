@@ -26,8 +26,8 @@ _OLDEST_NODE: Final = 20
 _SECONDS: Final = 900
 
 
-def _folder(kind: str, specs: tuple[str, ...], make: Callable[[Path], None]) -> Path:
-    """Return the folder of these packages, made if need be."""
+def kept_folder(kind: str, specs: tuple[str, ...], make: Callable[[Path], None]) -> Path:
+    """Return the folder of what comes from these packages, made if need be."""
     name = "-".join((kind, sha256("\n".join(specs).encode()).hexdigest()[:16]))
     folder, done = ROOT / name, ROOT / f"{name}.done"
     with _locked(ROOT / f"{name}.lock"):
@@ -47,7 +47,8 @@ def _locked(path: Path) -> Iterator[None]:
         yield
 
 
-def _run(*command: str | Path, env: dict[str, str] | None = None) -> None:
+def run(*command: str | Path, env: dict[str, str] | None = None) -> None:
+    """Run a command; fail with all that it said when it fails."""
     done = subprocess.run(
         command,
         env=env,
@@ -69,9 +70,9 @@ def python_with(*specs: str) -> Path:
         venv.create(folder, with_pip=False, symlinks=True)
         pip = (sys.executable, "-m", "pip", "--disable-pip-version-check", "--python", folder)
         # Most modules are never imported; those that are get compiled then.
-        _run(*pip, "install", "--quiet", "--no-compile", *specs)
+        run(*pip, "install", "--quiet", "--no-compile", *specs)
 
-    return _folder("python", specs, make) / "bin" / "python"
+    return kept_folder("python", specs, make) / "bin" / "python"
 
 
 @cache
@@ -98,9 +99,16 @@ def node_modules_with(*specs: str) -> Path:
 
     def make(folder: Path) -> None:
         flags = ("--no-audit", "--no-fund", "--omit=optional", "--ignore-scripts")
-        _run("npm", "install", *flags, "--prefix", folder, *specs, env=node_environment())
+        run("npm", "install", *flags, "--prefix", folder, *specs, env=node_environment())
 
-    return _folder("node", specs, make)
+    return kept_folder("node", specs, make)
+
+
+def node_archive(spec: str, folder: Path) -> Path:
+    """Return the archive of a package from the Node.js index, fetched into a folder without one."""
+    run("npm", "pack", spec, "--pack-destination", folder, env=node_environment())
+    (archive,) = folder.glob("*.tgz")
+    return archive
 
 
 @cache
@@ -113,9 +121,8 @@ def node_module_alone(spec: str, entry: str, *needed: str) -> Path:
 
     def make(folder: Path) -> None:
         flags = ("--no-audit", "--no-fund", "--omit=optional", "--ignore-scripts")
-        _run("npm", "install", *flags, "--prefix", folder, *needed, env=node_environment())
-        _run("npm", "pack", spec, "--pack-destination", folder, env=node_environment())
-        (archive,) = folder.glob("*.tgz")
+        run("npm", "install", *flags, "--prefix", folder, *needed, env=node_environment())
+        archive = node_archive(spec, folder)
         home = folder / "node_modules" / spec.rpartition("@")[0]
         with tarfile.open(archive) as packed:
             for name in ("package.json", entry):
@@ -125,4 +132,4 @@ def node_module_alone(spec: str, entry: str, *needed: str) -> Path:
                 (home / name).write_bytes(member.read())
         archive.unlink()
 
-    return _folder("node", (spec, entry, *needed), make)
+    return kept_folder("node", (spec, entry, *needed), make)

@@ -1,0 +1,13 @@
+"""The judge of pages: it tells of what is wrong."""
+
+from playwright.sync_api import Page
+
+from tests.support.axe import axe
+
+
+def test_it_tells_what_is_wrong_and_where(page: Page) -> None:
+    page.goto("/")
+    page.evaluate("document.body.append(document.createElement('img'))")
+
+    (violation,) = axe(page)
+    assert violation.startswith("image-alt (Images must have alternative text) at <img>: Fix")
