@@ -16,9 +16,9 @@ from api.routes.common import operation
 
 _HTML: Final = (b"content-type", b"text/html; charset=utf-8")
 _STYLE: Final = (
-    "body{font:16px/1.5 system-ui,sans-serif;max-width:42rem;margin:3rem auto;padding:0 1rem;"
-    "color-scheme:light dark}code{font-family:ui-monospace,monospace}dt{font-weight:600}"
-    "dd{margin:0 0 .75rem}"
+    ":root{color-scheme:light dark;background:canvas;color:canvastext}"
+    "body{font:16px/1.5 system-ui,sans-serif;max-width:42rem;margin:3rem auto;padding:0 1rem}"
+    "code{font-family:ui-monospace,monospace}dt{font-weight:600}dd{margin:0 0 .75rem}"
 )
 _STYLE_HASH: Final = base64.b64encode(sha256(_STYLE.encode()).digest()).decode()
 _POLICY: Final = (

@@ -1,9 +1,14 @@
 """The page at `/`, in a browser."""
 
+from typing import Final, Literal
+
+import pytest
 from playwright.sync_api import Page
 
 from tests.api.live import LiveServer
 from tests.support.axe import axe
+
+SCHEMES: Final[tuple[Literal["light", "dark"], ...]] = ("light", "dark")
 
 
 def test_it_has_a_title(page: Page) -> None:
@@ -24,10 +29,22 @@ def test_each_of_its_links_leads_somewhere(page: Page, server: LiveServer) -> No
             assert answer.status_code == 200, link
 
 
-def test_everybody_can_use_it(page: Page) -> None:
+@pytest.mark.parametrize("scheme", SCHEMES)
+def test_everybody_can_use_it(page: Page, scheme: Literal["light", "dark"]) -> None:
+    page.emulate_media(color_scheme=scheme)
     page.goto("/")
 
     assert axe(page) == []
+
+
+def test_it_is_dark_where_that_is_wished(page: Page) -> None:
+    page.goto("/")
+    seen = []
+    for scheme in SCHEMES:
+        page.emulate_media(color_scheme=scheme)
+        seen.append(page.evaluate("getComputedStyle(document.documentElement).backgroundColor"))
+
+    assert seen == ["rgb(255, 255, 255)", "rgb(18, 18, 18)"]
 
 
 def test_it_is_no_wider_than_a_small_telephone(page: Page) -> None:
