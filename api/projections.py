@@ -6,6 +6,7 @@ started again when it was killed, and put on record.
 
 import asyncio
 import logging
+import os
 import signal
 import sys
 from contextlib import suppress
@@ -14,12 +15,12 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 from msgspec.structs import replace
 
+from api.projection_ends import fact_of, not_begun, operators, untold
 from api.projection_status import (
     HeldStream,
     ProjectionOutcome,
     ProjectionState,
     ProjectionStatus,
-    differing,
     failure_of,
     held_stream,
     outcome,
@@ -32,21 +33,9 @@ from domain.commands import NoteProjection, SkipEvent
 from domain.errors import (
     ConflictError,
     ProjectionNotFoundError,
-    StreamHeldError,
     ValidationError,
 )
-from domain.events import (
-    Fact,
-    ProjectionCaughtUp,
-    ProjectionCompared,
-    ProjectionRebuildCanceled,
-    ProjectionRebuildFailed,
-    ProjectionRebuildFinished,
-    ProjectionRebuildStarted,
-    ProjectionRolledBack,
-)
-from domain.recorded import OPS_STREAM
-from domain.registry import OpsState
+from domain.events import Fact, ProjectionRebuildStarted
 from domain.values import SCHEDULER_ACTOR, Origin
 from domain.world import Context
 from projections.rows import Projector
@@ -189,11 +178,8 @@ class Projections:
 
     def _recorded_outcome(self, name: str) -> ProjectionOutcome | None:
         """Return how the last work ended, as the ledger tells."""
-        try:
-            state = self._services.ledger.state(OPS_STREAM)
-        except StreamHeldError:
-            return None
-        fact = state.worked.get(name) if isinstance(state, OpsState) else None
+        state = operators(self._services.ledger)
+        fact = state.worked.get(name) if state is not None else None
         return recorded_outcome(fact) if fact is not None else None
 
     # What an operator may do.
@@ -237,7 +223,6 @@ class Projections:
         line = await (await self.start(name, "discard", context)).ended()
         if line.end != "done":
             raise ConflictError(line.text or f"giving it up ended: {line.end}")
-        await self._note(ProjectionRebuildCanceled(projection=name), context)
 
     async def roll_back(self, name: str, context: Context) -> Line:
         """Go back to the tables before the last rebuild; raises ConflictError when that fails."""
@@ -272,14 +257,20 @@ class Projections:
         """Go on with what a crash or a stop has interrupted, and with what is far behind."""
         context = self._services.context(SCHEDULER_ACTOR, _ORIGIN)
         for name in self._projectors:
+            if name in self._jobs:
+                continue
+            await self._note_untold(name, context)
             work = self._waits_for(name)
-            if work is not None and name not in self._jobs:
+            if work is not None:
                 (await self.start(name, work, context)).resumed = True
 
     def _waits_for(self, name: str) -> Work | None:
         """Return the work that is to be gone on with, None when another process has done it."""
-        work = _unfinished(self._standing(name), self._projectors[name])
-        return "catch_up" if work is None and self._held_count(name) else work
+        standing = self._standing(name)
+        work = _unfinished(standing, self._projectors[name])
+        if work is None and self._held_count(name):
+            return "catch_up"
+        return work or not_begun(self._services.ledger, name, standing)
 
     def stop(self) -> None:
         """Stop every process; what they did is gone on with at the next start."""
@@ -346,6 +337,7 @@ class Projections:
             *self.command,
             job.work,
             name,
+            str(os.getpid()),
             stdout=asyncio.subprocess.PIPE,
             env=child_environment(self._services.settings),
             limit=_LINE_BYTES,
@@ -367,34 +359,14 @@ class Projections:
         return ended
 
     async def _record(self, name: str, job: Job, line: Line, context: Context) -> None:
-        result = line.result
-        fact: Fact | None = None
-        match job.work, line.end:
-            case (("rebuild" | "repair"), "done") if result:
-                fact = ProjectionRebuildFinished(
-                    projection=name,
-                    version=result.version,
-                    position=result.position,
-                    digest=result.digest,
-                )
-            case (("rebuild" | "repair"), ("failed" | "refused")):
-                fact = ProjectionRebuildFailed(
-                    projection=name, error=line.text, failed_sequence=line.failed_sequence
-                )
-            case "catch_up", "done" if result:
-                fact = ProjectionCaughtUp(projection=name, position=result.position)
-            case "check", end:
-                fact = ProjectionCompared(
-                    projection=name,
-                    position=line.checked_at,
-                    differing_rows=sum(map(differing, line.differences)),
-                    error="" if end == "done" else line.text or str(end),
-                )
-            case "roll_back", "done" if result:
-                fact = ProjectionRolledBack(
-                    projection=name, version=result.version, position=result.position
-                )
+        fact = fact_of(name, job.work, line)
         if fact is not None:
+            await self._note(fact, context)
+        await self._note_untold(name, context)
+
+    async def _note_untold(self, name: str, context: Context) -> None:
+        """Put on record how work ended whose process had nobody left to tell."""
+        for fact in untold(self._services.ledger, name, self._standing(name)):
             await self._note(fact, context)
 
     async def _note(self, fact: Fact, context: Context) -> None:

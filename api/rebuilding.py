@@ -1,8 +1,8 @@
-"""Work on a read model in a process of its own: `python -m api.rebuilding WORK PATH NAME`.
+"""Work on a read model in a process of its own: `python -m api.rebuilding WORK NAME PARENT`.
 
 It tells what it does on standard output, one JSON document per line, the last one being how it
-ended. It stops at SIGTERM, and when the process that started it is gone; what is half done then is
-gone on with the next time.
+ended. It stops at SIGTERM, and when the process that started it, PARENT, is gone; what is half done
+then is gone on with the next time.
 """
 
 import gc
@@ -29,7 +29,8 @@ from replay.errors import (
 from replay.fold import FoldError
 from replay.ledger import Ledger
 from replay.places import environment_of
-from replay.rebuild import Result, Workshop
+from replay.read_models import Ended
+from replay.rebuild import Workshop
 from replay.workbench import BusyError, CanceledError, Progress, RefusedError
 
 Work: TypeAlias = Literal["rebuild", "repair", "discard", "catch_up", "roll_back", "check"]
@@ -43,7 +44,7 @@ class Line(Struct, frozen=True, kw_only=True, omit_defaults=True):
     end: End | None = None
     text: str = ""
     failed_sequence: int = 0
-    result: Result | None = None
+    result: Ended | None = None
     checked_at: int = 0
     differences: tuple[Difference, ...] = ()
 
@@ -91,28 +92,25 @@ def _check(shop: Workshop) -> Line:
     return Line(end="done", checked_at=position, differences=tuple(found))
 
 
-def _discard(shop: Workshop) -> Line:
-    shop.discard()
-    return Line(end="done")
-
-
 _WORKS: Final[dict[Work, Callable[[Workshop], Line]]] = {
     "rebuild": lambda shop: Line(end="done", result=shop.rebuild()),
     "repair": lambda shop: Line(end="done", result=shop.rebuild(repair=True)),
     "catch_up": lambda shop: Line(end="done", result=shop.catch_up()),
     "roll_back": lambda shop: Line(end="done", result=shop.roll_back()),
-    "discard": _discard,
+    "discard": lambda shop: Line(end="done", result=shop.discard()),
     "check": _check,
 }
 
 
-def main(work: Any, name: str) -> None:
-    """Do the work on one read model of the store that the environment names."""
+def main(work: Any, name: str, parent: int) -> None:
+    """Do the work on one read model of the store that the environment names.
+
+    `parent` is the id of the process that waits for it.
+    """
     asked: list[int] = []
     signal.signal(signal.SIGTERM, lambda number, _: asked.append(number))
     # A terminal's interrupt is for the process that waits for this one.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    parent = os.getppid()
     # Whoever is served goes first.
     os.nice(NICENESS)
     # States and rows are many and hold no cycles, so looking for some would only take time.
@@ -134,4 +132,4 @@ def main(work: Any, name: str) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], sys.argv[2])
+    main(sys.argv[1], sys.argv[2], int(sys.argv[3]))

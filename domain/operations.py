@@ -33,7 +33,7 @@ from domain.events import (
     WorkspaceRemoved,
 )
 from domain.recorded import OPS_STREAM, SCHEDULER_STREAM, workspace_stream
-from domain.registry import OpsState, WorkspaceState
+from domain.registry import OpsState, WorkspaceState, tells
 from domain.values import ID_BYTES
 from domain.world import Plan
 
@@ -166,8 +166,14 @@ def revoke_token(command: RevokeToken, plan: Plan) -> Reply:
 
 
 def note_projection(command: NoteProjection, plan: Plan) -> Reply:
-    """Put on record what was done to a read model, or what happened to it."""
+    """Put on record what was done to a read model, or what happened to it.
+
+    How work ended is not told twice.
+    """
     plan.check_reach("", "the read models")
+    state = plan.state(OPS_STREAM)
+    if isinstance(state, OpsState) and tells(state, command.fact):
+        return Reply()
     plan.emit(OPS_STREAM, command.fact)
     return Reply()
 

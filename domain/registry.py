@@ -72,12 +72,15 @@ class OpsState(Struct, frozen=True, kw_only=True):
     """What operators did that later commands depend on.
 
     `skipped` names, by read model, the sequences that it passes over; `worked` what the last work
-    on it came to.
+    on it came to; `switched` what last changed which rows are the live ones. `rebuilding` is the
+    last event of a rebuild that was neither finished nor canceled.
     """
 
     tokens: dict[str, TokenState] = {}
     skipped: dict[str, tuple[int, ...]] = {}
     worked: dict[str, e.Fact] = {}
+    switched: dict[str, e.Fact] = {}
+    rebuilding: dict[str, e.Fact] = {}
     version: int = 0
 
 
@@ -89,6 +92,21 @@ _WORK: Final = (
     e.ProjectionRebuildCanceled,
     e.ProjectionRolledBack,
 )
+_SWITCH: Final = (e.ProjectionRebuildFinished, e.ProjectionCaughtUp, e.ProjectionRolledBack)
+_REBUILDING: Final = (e.ProjectionRebuildStarted, e.ProjectionRebuildFailed)
+
+
+def tells(state: OpsState, fact: e.Fact) -> bool:
+    """Whether the ledger tells this end of work on a read model already."""
+    match fact:
+        case e.ProjectionRebuildFailed(projection=name):
+            return isinstance(state.rebuilding.get(name), e.ProjectionRebuildFailed)
+        case e.ProjectionRebuildCanceled(projection=name):
+            return name not in state.rebuilding
+        case e.ProjectionRebuildFinished() | e.ProjectionCaughtUp() | e.ProjectionRolledBack():
+            return state.switched.get(fact.projection) == fact
+        case _:
+            return False
 
 
 def evolve_scheduler(state: SchedulerState | None, recorded: Recorded) -> SchedulerState:
@@ -154,8 +172,16 @@ def evolve_ops(state: OpsState | None, recorded: Recorded) -> OpsState:
     tokens = dict(state.tokens) if state else {}
     skipped = state.skipped if state else {}
     worked = state.worked if state else {}
+    switched = state.switched if state else {}
+    rebuilding = state.rebuilding if state else {}
     if isinstance(fact, _WORK):
         worked = {**worked, fact.projection: fact}
+    if isinstance(fact, _SWITCH):
+        switched = {**switched, fact.projection: fact}
+    if isinstance(fact, _REBUILDING):
+        rebuilding = {**rebuilding, fact.projection: fact}
+    if isinstance(fact, (e.ProjectionRebuildFinished, e.ProjectionRebuildCanceled)):
+        rebuilding = {name: each for name, each in rebuilding.items() if name != fact.projection}
     if isinstance(fact, e.ProjectionEventSkipped):
         known = skipped.get(fact.projection, ())
         skipped = {**skipped, fact.projection: (*known, fact.skipped_sequence)}
@@ -172,5 +198,10 @@ def evolve_ops(state: OpsState | None, recorded: Recorded) -> OpsState:
     if isinstance(fact, e.TokenRevoked) and fact.token_id in tokens:
         tokens[fact.token_id] = replace(tokens[fact.token_id], revoked_at=recorded.occurred_at)
     return OpsState(
-        tokens=tokens, skipped=skipped, worked=worked, version=recorded.originator_version
+        tokens=tokens,
+        skipped=skipped,
+        worked=worked,
+        switched=switched,
+        rebuilding=rebuilding,
+        version=recorded.originator_version,
     )

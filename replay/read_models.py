@@ -60,6 +60,22 @@ class Previous(Struct, frozen=True, kw_only=True):
     position: int
 
 
+Ending: TypeAlias = Literal["rebuilt", "caught_up", "rolled_back", "canceled"]
+
+
+class Ended(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What the last work on a read model came to: how its rows are since then.
+
+    It is written in the transaction that made it so. Whoever finds that the ledger does not tell it
+    puts it on record: the one who asked for the work may be gone.
+    """
+
+    ending: Ending
+    version: int
+    position: int
+    digest: str = ""
+
+
 class Standing(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """How a read model stands. A live one is written in the commit of each event.
 
@@ -74,6 +90,7 @@ class Standing(Struct, frozen=True, kw_only=True, omit_defaults=True):
     previous: Previous | None = None
     rolled_back: bool = False
     rebuild: Rebuilding | None = None
+    ended: Ended | None = None
 
 
 _PUT: Final = (

@@ -9,7 +9,6 @@ and repeated.
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
 
-from msgspec import Struct
 from msgspec.structs import replace
 
 from replay import scratch, tables
@@ -19,8 +18,10 @@ from replay.digest import Difference, differences, digest
 from replay.filling import filled
 from replay.fold import Fold, FoldError
 from replay.read_models import (
+    Ended,
     Failure,
     Rebuilding,
+    Standing,
     holds,
     position_of,
     put_hold,
@@ -36,21 +37,12 @@ from replay.switching import swap, switch
 from replay.workbench import RefusedError, Workbench
 
 
-class Result(Struct, frozen=True, kw_only=True):
-    """What the work came to: the version and the position of the live rows."""
-
-    projection: str
-    version: int
-    position: int
-    digest: str = ""
-
-
 class Workshop(Workbench):
     """Works on one read model of a store; only one at a time can."""
 
     # What can be asked for.
 
-    def rebuild(self, *, repair: bool = False) -> Result:
+    def rebuild(self, *, repair: bool = False) -> Ended | None:
         """Fold everything anew and switch to it; go on where an earlier attempt was.
 
         Rows that differ from live ones of the same projector version are only put in their place
@@ -65,24 +57,24 @@ class Workshop(Workbench):
                     rebuilding = self._fold(made, rebuilding)
                 if rebuilding.phase == "copy":
                     rebuilding = self._copy(made, rebuilding)
-            position = self._follow(
-                tables.NEXT, rebuilding.position, self._note_position, self._switch
-            )
+            self._follow(tables.NEXT, rebuilding.position, self._note_position, self._switch)
             scratch.remove(self.path)
-            version, found = rebuilding.version, rebuilding.digest
-            return Result(projection=self.name, version=version, position=position, digest=found)
+            return self.standing().ended
 
-    def discard(self) -> None:
+    def discard(self) -> Ended | None:
         """Give a rebuild up and remove what there is of it."""
         with self.alone():
             self._empty(tables.NEXT)
             with self.writing() as connection:
                 tables.drop(connection, self.projector.tables, tables.NEXT)
                 standing = standing_of(connection, self.name)
-                put_standing(connection, self.name, replace(standing, rebuild=None))
+                position = position_of(connection, self.name)
+                ended = Ended(ending="canceled", version=standing.version, position=position)
+                put_standing(connection, self.name, replace(standing, rebuild=None, ended=ended))
             scratch.remove(self.path)
+            return ended
 
-    def catch_up(self) -> Result:
+    def catch_up(self) -> Ended | None:
         """Bring a detached read model, and streams it stands still for, up to date and attach them.
 
         Raises FoldError; streams that can be brought up to date are nevertheless.
@@ -94,9 +86,9 @@ class Workshop(Workbench):
             connection = self.ledger.writer.connection
             position = position_of(connection, self.name)
             if standing.state == "detached":
-                position = self._follow("", position, self._track, self._attach)
+                self._follow("", position, self._track, self._attach)
             self._let_go(holds(connection).get(self.name, {}))
-            return Result(projection=self.name, version=standing.version, position=position)
+            return self.standing().ended
 
     def _let_go(self, held: Mapping[str, Failure]) -> None:
         failed: FoldError | None = None
@@ -121,8 +113,11 @@ class Workshop(Workbench):
             slices.fold.apply_alone(missed, SqlReader(connection), slices.rows)
             slices.rows.flush()
             release(connection, self.name, stream)
+            if self.name not in holds(connection):
+                head = connection.execute(HEAD).fetchone()[0]
+                put_standing(connection, self.name, _caught_up(self.standing(), head))
 
-    def roll_back(self) -> Result:
+    def roll_back(self) -> Ended | None:
         """Put the tables that the last rebuild replaced back in place.
 
         Tables that another version wrote come back as they were and stay detached.
@@ -148,7 +143,7 @@ class Workshop(Workbench):
             else:
                 with self.writing() as connection:
                     self._swap(connection, position)
-            return Result(projection=self.name, version=previous.version, position=position)
+            return self.standing().ended
 
     def check(self) -> tuple[int, list[Difference]]:
         """Return a sequence and how the live rows differ at it from a rebuild."""
@@ -344,7 +339,8 @@ class Workshop(Workbench):
     def _attach(self, connection: Connection, position: int) -> None:
         standing = standing_of(connection, self.name)
         put_position(connection, self.name, position)
-        put_standing(connection, self.name, replace(standing, state="live", failure=None))
+        live = replace(standing, state="live", failure=None)
+        put_standing(connection, self.name, _caught_up(live, position))
 
     def _switch(self, connection: Connection, position: int) -> None:
         switch(connection, self.projector, position)
@@ -386,3 +382,8 @@ class Workshop(Workbench):
             elif standing.state == "detached":
                 standing = replace(standing, failure=failure)
             put_standing(connection, self.name, standing)
+
+
+def _caught_up(standing: Standing, position: int) -> Standing:
+    ended = Ended(ending="caught_up", version=standing.version, position=position)
+    return replace(standing, ended=ended)

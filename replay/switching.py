@@ -3,6 +3,7 @@
 from replay import tables
 from replay.batch import Projector
 from replay.read_models import (
+    Ended,
     Failure,
     Previous,
     Standing,
@@ -33,10 +34,12 @@ def switch(connection: Connection, projector: Projector, position: int) -> None:
     tables.rename(connection, made, tables.NEXT, "")
     put_position(connection, name, position)
     whole = tables.complete(connection, made, tables.PREVIOUS)
+    digest = standing.rebuild.digest if standing.rebuild else ""
     live = Standing(
         version=projector.version,
         generation=standing.generation + 1,
         previous=previous if whole and not standing_still else None,
+        ended=Ended(ending="rebuilt", version=projector.version, position=position, digest=digest),
     )
     put_standing(connection, name, live)
 
@@ -64,5 +67,6 @@ def swap(connection: Connection, projector: Projector, position: int, now: int) 
             generation=standing.generation + 1,
             previous=None if standing_still else before,
             rolled_back=not current,
+            ended=Ended(ending="rolled_back", version=version, position=position),
         ),
     )

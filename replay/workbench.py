@@ -119,6 +119,8 @@ class Workbench:
         self.ledger.writer.sync(durably=last)
         started = time.perf_counter()
         with self._transaction() as connection:
+            if self._stopping():
+                raise CanceledError("canceled")
             started = time.perf_counter()
             yield connection
         took = max(time.perf_counter() - started, 1e-5)

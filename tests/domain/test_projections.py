@@ -1,10 +1,24 @@
 """What is put on record about read models."""
 
+from collections.abc import Callable
+from functools import partial
+
+import pytest
 from msgspec.structs import replace
 
 from domain import errors
 from domain.commands import NoteProjection, SkipEvent
-from domain.events import ProjectionDetached, ProjectionEventSkipped
+from domain.events import (
+    Fact,
+    ProjectionCaughtUp,
+    ProjectionDetached,
+    ProjectionEventSkipped,
+    ProjectionRebuildCanceled,
+    ProjectionRebuildFailed,
+    ProjectionRebuildFinished,
+    ProjectionRebuildStarted,
+    ProjectionRolledBack,
+)
 from domain.recorded import OPS_STREAM
 from domain.registry import OpsState
 from tests.support.spec import Past, Spec, given
@@ -19,6 +33,50 @@ def skipped(spec: Spec) -> dict[str, tuple[int, ...]]:
 def test_what_happened_to_a_read_model_is_an_event() -> None:
     fact = ProjectionDetached(projection="tasks", failed_sequence=3)
     given().when(NoteProjection(fact=fact)).then(Past(OPS_STREAM, fact)).then_reply()
+
+
+@pytest.mark.parametrize(
+    "end",
+    [
+        ProjectionRebuildFinished(projection="tasks", version=1, position=3),
+        ProjectionRebuildFailed(projection="tasks", error="no"),
+        ProjectionRebuildCanceled(projection="tasks"),
+    ],
+)
+def test_how_a_rebuild_ended_is_told_once(end: Fact) -> None:
+    begun = ProjectionRebuildStarted(projection="tasks", version=1)
+    other = ProjectionRebuildStarted(projection="runs", version=1)
+    spec = given(*(NoteProjection(fact=fact) for fact in (other, begun, end)))
+    spec.when(NoteProjection(fact=end)).then_nothing().then_reply()
+
+
+@pytest.mark.parametrize(
+    "end",
+    [
+        ProjectionRebuildFailed(projection="tasks", error="no"),
+        ProjectionRebuildCanceled(projection="tasks"),
+    ],
+)
+def test_the_next_rebuild_may_end_alike(end: Fact) -> None:
+    begun = ProjectionRebuildStarted(projection="tasks", version=1)
+    spec = given(*(NoteProjection(fact=fact) for fact in (begun, end, begun)))
+    spec.when(NoteProjection(fact=end)).then(Past(OPS_STREAM, end))
+
+
+def test_one_that_failed_can_still_be_canceled() -> None:
+    begun = ProjectionRebuildStarted(projection="tasks", version=1)
+    failed = ProjectionRebuildFailed(projection="tasks", error="no")
+    canceled = ProjectionRebuildCanceled(projection="tasks")
+    spec = given(NoteProjection(fact=begun), NoteProjection(fact=failed))
+    spec.when(NoteProjection(fact=canceled)).then(Past(OPS_STREAM, canceled))
+
+
+@pytest.mark.parametrize("kind", [ProjectionCaughtUp, partial(ProjectionRolledBack, version=1)])
+def test_each_change_of_the_live_rows_is_told_once(kind: Callable[..., Fact]) -> None:
+    before, after = kind(projection="tasks", position=3), kind(projection="tasks", position=5)
+    spec = given(NoteProjection(fact=before), NoteProjection(fact=after))
+    spec.when(NoteProjection(fact=after)).then_nothing()
+    spec.when(NoteProjection(fact=before)).then(Past(OPS_STREAM, before))
 
 
 def test_skipped_events_are_kept_by_read_model() -> None:

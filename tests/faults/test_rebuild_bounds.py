@@ -1,5 +1,6 @@
 """A rebuild that replaces many rows, with no server: neither memory nor the log grow with them."""
 
+import os
 import sqlite3
 import subprocess
 import sys
@@ -45,7 +46,7 @@ def test_a_rebuild_that_removes_many_old_rows_needs_little_memory_and_log(tmp_pa
 
 def rebuild(store: Path) -> Cost:
     """Rebuild a read model in a process of its own, and return what it took."""
-    command = [sys.executable, "-m", "api.rebuilding", "rebuild", "tasks"]
+    command = [sys.executable, "-m", "api.rebuilding", "rebuild", "tasks", str(os.getpid())]
     environment = child_environment(Settings(store=f"sqlite:{store}"))
     memory = log = 0
     with (store.parent / "told").open("wb") as told:

@@ -2,11 +2,14 @@
 
 import random
 import sqlite3
+import subprocess
+import sys
 import time
 from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+from api.settings import Settings, child_environment
 from tests.faults.client import Client, until
 from tests.faults.serving import Site
 from tests.support.verify import verify
@@ -36,10 +39,37 @@ def test_a_rebuild_whose_server_is_killed_again_and_again_ends_well(tmp_path: Pa
     assert kills == KILLS
 
     with site.serving(), Client(site.port) as client:
-        # One that an orphan has finished told nobody.
-        assert ended(client).get("digest", expected["digest"]) == expected["digest"]
+        assert ended(client)["digest"] == expected["digest"]
     verify(site.store)
     assert not site.complaints()
+
+
+def test_a_rebuild_whose_server_is_killed_at_once_is_gone_on_with(tmp_path: Path) -> None:
+    site = Site(tmp_path)
+    with site.serving() as server, Client(site.port) as client:
+        client.post("/api/tasks", {"id": "t", "scope": "global", "title": "t"})
+        client.call("POST", f"/api/projections/{NAME}/rebuild", {})
+        server.kill()
+    with site.serving(), Client(site.port) as client:
+        until(lambda: "last" in status(client), "its end is known")
+        assert ended(client)["digest"]
+        finished = "/api/timeline?type=ops.projection_rebuild_finished"
+        assert len(client.get(finished)["timeline"]) == 1
+    assert not site.complaints()
+
+
+def test_work_whose_parent_is_gone_is_not_done(tmp_path: Path) -> None:
+    site = Site(tmp_path)
+    with site.serving(), Client(site.port) as client:
+        client.post("/api/tasks", {"id": "t", "scope": "global", "title": "t"})
+    gone = subprocess.Popen(["/bin/true"])
+    gone.wait()
+    command = [sys.executable, "-m", "api.rebuilding", "rebuild", NAME, str(gone.pid)]
+    environment = child_environment(Settings(store=site.place))
+    told = subprocess.run(command, env=environment, stdout=subprocess.PIPE, check=True).stdout
+
+    assert b'"end":"canceled"' in told
+    assert b"done" not in told
 
 
 def killed(site: Site, chance: random.Random) -> bool:

@@ -16,6 +16,8 @@ NEVER: Final = 3_600
 WANTED: Final = "SELECT 1 FROM pg_locks WHERE NOT granted AND mode = 'AccessExclusiveLock'"
 """Whether somebody wants a table for itself that others use."""
 
+FINISHED: Final = "/api/timeline?type=ops.projection_rebuild_finished"
+
 
 def task(name: str) -> dict[str, Any]:
     return {"id": name, "scope": "global", "title": name}
@@ -67,11 +69,26 @@ def test_a_rebuild_goes_on_after_a_restart(
     assert not site.complaints()
 
 
+def test_what_an_orphan_has_finished_is_put_on_record(tmp_path: Path, place: str) -> None:
+    site = Site(tmp_path, place=place, sweep_seconds=NEVER)
+    with psycopg.connect(place, autocommit=True) as other, psycopg.connect(place) as dump:
+        with site.serving() as server, Client(site.port) as client:
+            dump.execute("SELECT count(*) FROM dashboard_tasks")
+            assert client.call("POST", "/api/projections/dashboard/rebuild", {}).status == 202
+            until(lambda: other.execute(WANTED).fetchone(), "it is about to switch")
+            server.kill()
+        dump.rollback()
+        until(lambda: not other.execute(WANTED).fetchone(), "nobody waits for the tables")
+    with site.serving(), Client(site.port) as client:
+        until(lambda: rebuilt(client), "the end is known")
+        assert len(client.get(FINISHED)["timeline"]) == 1
+    assert not site.complaints()
+
+
 def test_a_rebuild_that_was_interrupted_is_gone_on_with_by_one_process(
     tmp_path: Path, place: str
 ) -> None:
     first, *others = (Site(tmp_path, place=place, sweep_seconds=NEVER) for _ in range(3))
-    finished = "/api/timeline?type=ops.projection_rebuild_finished"
     with ExitStack() as resources, psycopg.connect(place) as dump:
         with first.serving() as server, Client(first.port) as client:
             dump.execute("SELECT count(*) FROM dashboard_tasks")
@@ -85,5 +102,5 @@ def test_a_rebuild_that_was_interrupted_is_gone_on_with_by_one_process(
         until(lambda: all(told in site.log.read_text() for site in others), "both want to go on")
         dump.rollback()
         until(lambda: not any(map(rebuilding, clients)), "nobody works on it any more")
-        assert len(clients[0].get(finished)["timeline"]) == 1
+        assert len(clients[0].get(FINISHED)["timeline"]) == 1
     assert [site.complaints() for site in others] == [[], []]

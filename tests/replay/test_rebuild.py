@@ -87,14 +87,15 @@ def test_a_rebuild_gives_the_same_rows_in_new_tables(
     ledger: Ledger, other: Ledger, committer: Committer, path: Path
 ) -> None:
     before = rows(ledger)
-    result = workshop(other).rebuild()
+    ended = workshop(other).rebuild()
     fill(committer, 1, EVENTS)
 
-    assert result.position == EVENTS
+    assert ended is not None
+    assert (ended.ending, ended.position) == ("rebuilt", EVENTS)
     assert rows(ledger)[:-1] == before
     assert rows(ledger)[-1][0] == EVENTS + 1
     previous = Previous(version=1, position=EVENTS)
-    assert standing(ledger) == Standing(version=1, generation=1, previous=previous)
+    assert standing(ledger) == Standing(version=1, generation=1, previous=previous, ended=ended)
     assert leftovers(path) == []
 
 
@@ -188,9 +189,9 @@ def test_a_rebuild_that_is_given_up_leaves_nothing(
     with pytest.raises(CanceledError):
         workshop(other, stop_after=2).rebuild()
 
-    workshop(other).discard()
+    ended = workshop(other).discard()
 
-    assert standing(ledger) == Standing(version=1)
+    assert standing(ledger) == Standing(version=1, ended=ended)
     assert leftovers(path) == []
 
 
@@ -370,10 +371,10 @@ def test_a_detached_read_model_is_caught_up_beside_the_commands(
     assert standing(ledger).state == "detached"
     assert position_of(ledger.writer.connection, "seen") == EVENTS
 
-    workshop(other).catch_up()
+    ended = workshop(other).catch_up()
     fill(committer, 1, EVENTS + 300)
 
-    assert standing(ledger) == Standing(version=1)
+    assert standing(ledger) == Standing(version=1, ended=ended)
     assert [row[0] for row in rows(ledger)] == list(range(1, EVENTS + 303))
 
 
