@@ -4,24 +4,33 @@ from collections.abc import Iterator
 
 import pytest
 from playwright.sync_api import Browser, Page
+from starlette.requests import Request
+from starlette.responses import HTMLResponse
+from starlette.routing import Route
 
-from tests.api.live import LiveServer
+from tests.api.live import LiveServer, serving
 from tests.browser.watch import Watch, watched
 from tests.support.server import free_port
 
-WITHOUT_POLICY = "/healthz"
+QUIET, WITHOUT_POLICY = "/quiet", "/healthz"
+POLICY = {"content-security-policy": "default-src 'none'"}
 COMPLAINTS = {
-    "an error": ("/", "console.error('not so')", "console error: not so"),
-    "a warning": ("/", "console.warn('not so')", "console warning: not so"),
-    "a failed assertion": ("/", "console.assert(false, 'not so')", "console assert: not so"),
+    "an error": (QUIET, "console.error('not so')", "console error: not so"),
+    "a warning": (QUIET, "console.warn('not so')", "console warning: not so"),
+    "a failed assertion": (QUIET, "console.assert(false, 'not so')", "console assert: not so"),
     "an exception": (
-        "/",
+        QUIET,
         "new Promise(done => setTimeout(() => { setTimeout(done); throw Error('not so') }))",
         "exception: Error: not so",
     ),
-    "a rejection": ("/", "void Promise.reject(Error('not so'))", "exception: Error: not so"),
+    "a rejection": (
+        QUIET,
+        "new Promise(done => { addEventListener('unhandledrejection', () => setTimeout(done));"
+        " Promise.reject(Error('not so')) })",
+        "exception: Error: not so",
+    ),
     "what the policy forbids": (
-        "/",
+        QUIET,
         "document.body.setAttribute('style', 'color: red')",
         "console error: .*Content Security Policy",
     ),
@@ -34,6 +43,17 @@ ELSEWHERE = {
         "url => new Promise(done => { new WebSocket(url).onerror = () => done() })",
     ),
 }
+
+
+async def quiet(_: Request) -> HTMLResponse:
+    return HTMLResponse("<title>quiet</title>", headers=POLICY)
+
+
+@pytest.fixture(name="server", scope="module")
+def _server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveServer]:
+    """A server with a page of nothing, whatever the others may do."""
+    with serving(tmp_path_factory.mktemp("ledger"), routes=[Route(QUIET, quiet)]) as server:
+        yield server
 
 
 @pytest.fixture(name="other")
@@ -71,7 +91,7 @@ def test_it_fails_for_a_request_to_elsewhere(other: tuple[Page, Watch], how: str
 def test_it_leaves_alone_what_is_expected(page: Page, watch: Watch) -> None:
     watch.expect("console warning: known")
 
-    page.goto("/")
+    page.goto(QUIET)
     page.evaluate("console.warn('known')")
 
 
@@ -85,7 +105,7 @@ def test_it_leaves_alone_what_stays_within_the_page(page: Page) -> None:
 def test_it_fails_for_what_is_expected_and_does_not_come(other: tuple[Page, Watch]) -> None:
     page, watch = other
     watch.expect("known")
-    page.goto("/")
+    page.goto(QUIET)
 
     with pytest.raises(AssertionError, match="did not come:"):
         watch.check()
@@ -94,7 +114,7 @@ def test_it_fails_for_what_is_expected_and_does_not_come(other: tuple[Page, Watc
 def test_a_page_is_watched_to_its_end(browser: Browser, server: LiveServer) -> None:
     pages = watched(browser, server.url)
     page, _ = pages.__enter__()
-    page.goto("/")
+    page.goto(QUIET)
     page.evaluate("console.error('not so')")
 
     with pytest.raises(AssertionError, match="console error: not so"):
