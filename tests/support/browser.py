@@ -38,12 +38,7 @@ _FONTS: Final = """<?xml version="1.0"?>
   <cachedir prefix="xdg">fonts</cachedir>
 </fontconfig>
 """
-_QUIET: Final = (
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-gpu",
-    "--no-proxy-server",
-)
+_FLAGS: Final = ("--disable-gpu", "--no-proxy-server")
 
 
 @contextmanager
@@ -57,7 +52,7 @@ def chromium() -> Iterator[Browser]:
         browser = playwright.chromium.launch(
             executable_path=program,
             env={**os.environ, **variables},
-            args=_QUIET,
+            args=_FLAGS,
             chromium_sandbox=_can_sandbox(),
         )
         try:
