@@ -52,6 +52,12 @@ class BlobStore(Protocol):
         """Close what is open; the next use opens it again."""
 
 
+async def require(store: BlobStore, blob: Blob) -> None:
+    """Do nothing when the bytes are here; raises BlobMissingError and StoreUnavailableError."""
+    if not await store.has(blob):
+        raise BlobMissingError(blob, store.place)
+
+
 def end_of(blob: Blob, stop: int | None) -> int:
     """Return where a read ends."""
     return blob.size if stop is None else min(stop, blob.size)

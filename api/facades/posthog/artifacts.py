@@ -21,7 +21,7 @@ from domain.posthog.commands import NewArtifact, StorePosthogArtifacts
 from domain.uuids import uuid_of
 from projections.posthog import queries
 from projections.posthog.rows import ArtifactRecord
-from replay.blobs.store import BlobMissingError
+from replay.blobs.store import require
 
 ARTIFACTS: Final = f"{RUN}/artifacts"
 _MOST: Final = 64 << 20
@@ -157,8 +157,7 @@ async def get_linked_artifact(call: Call) -> Stream:
 
 async def _bytes_of(call: Call, artifact: ArtifactRecord) -> Stream:
     blobs = call.services.blobs
-    if not await blobs.has(artifact.content):
-        raise BlobMissingError(artifact.content, blobs.place)
+    await require(blobs, artifact.content)
     kind = artifact.content_type if _TYPE.fullmatch(artifact.content_type) else _ANY_TYPE
     headers = (
         (b"content-type", kind.encode()),

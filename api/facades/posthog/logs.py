@@ -24,6 +24,7 @@ from domain.posthog.events import PosthogLogAppended
 from domain.posthog.state import log_stream
 from domain.posthog.values import INLINE_BYTES
 from domain.recorded import Recorded
+from replay.blobs.store import require
 
 if TYPE_CHECKING:
     from api.services import Services
@@ -95,9 +96,21 @@ async def _log(services: "Services", run_id: str) -> AsyncIterator[bytes]:
             yield piece
 
 
+async def _require_whole(services: "Services", run_id: str) -> None:
+    """Do nothing when all of a log is there, else raise BlobMissingError.
+
+    Once an answer has begun it can only be broken off.
+    """
+    async for _, fact in appended(services, run_id):
+        if fact.blob is not None:
+            await require(services.blobs, fact.blob)
+
+
 async def get_log(call: Call) -> Stream:
     """Return the log of a run, one JSON document a line; nothing when it is empty."""
-    return Stream(_log(call.services, run_in(call).run.id), _HEADERS)
+    run_id = run_in(call).run.id
+    await _require_whole(call.services, run_id)
+    return Stream(_log(call.services, run_id), _HEADERS)
 
 
 async def get_linked_log(call: Call) -> Stream:
