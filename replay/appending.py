@@ -1,6 +1,7 @@
 """Stored events that come from elsewhere: appended as they are, in the commit of their rows."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from functools import partial
 from typing import TypeVar
 
 from replay.attach import Slices, skipped_by
@@ -47,16 +48,20 @@ class Appender:
     """Appends to a store that nobody else writes to, keeping sequences, versions and bytes."""
 
     def __init__(
-        self, ledger: Ledger, projectors: Iterable[Projector], rules: Ledger | None = None
+        self,
+        ledger: Ledger,
+        projectors: Iterable[Projector],
+        passed_over: Callable[[str], Collection[int]] | None = None,
     ) -> None:
         """Keep those of the read models in step that are live; their tables have to be there.
 
-        They pass over the events that `rules` says, which is this ledger unless it is given.
+        Each passes over the events that `passed_over` says, by default those of this ledger.
         """
         self._ledger = ledger
         known = standings(ledger.writer.connection)
         self._live = [each for each in projectors if known[each.name].state == "live"]
-        skipped = {each.name: skipped_by(rules or ledger, each.name) for each in self._live}
+        told = passed_over or partial(skipped_by, ledger)
+        skipped = {each.name: told(each.name) for each in self._live}
         several = Several(self._live, skipped)
         self._slices = Slices(ledger, several, skipped=several.skipped)
 

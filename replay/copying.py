@@ -5,6 +5,7 @@ on where the target ends, because a target has to be the beginning of its source
 """
 
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from hashlib import blake2b
 from typing import Final
 
@@ -15,6 +16,7 @@ from msgspec import Struct
 from domain.values import Blob
 from replay import tables
 from replay.appending import Appender, AppendError, whole_commands
+from replay.attach import skipped_by
 from replay.batch import Projector
 from replay.blobs.carrying import Carrier, CarryError
 from replay.blobs.named import blobs_of, may_name
@@ -109,7 +111,7 @@ def _append(
     upto: int,
     told: Told,
 ) -> None:
-    appender = Appender(target, projectors, rules=source)
+    appender = Appender(target, projectors, partial(skipped_by, source))
     rows = (row for page in _pages(source, target.head, upto) for row in page)
     for chunk in whole_commands(rows, CHUNK, lambda row: _command_of(source, row)):
         carrier.bring(_blobs_of(source, chunk))

@@ -2,8 +2,10 @@
 
 from collections.abc import Callable, Iterable, Iterator
 
+from domain.events import Fact, ProjectionEventSkipped
 from domain.recorded import Recorded
 from replay.appending import Appender, AppendError, whole_commands
+from replay.attach import skipped_by
 from replay.batch import Projector
 from replay.blobs.carrying import Carrier, CarryError
 from replay.blobs.named import blobs_of
@@ -45,14 +47,41 @@ def read_events(lines: Iterable[bytes]) -> Iterator[Numbered]:
         yield number, recorded
 
 
+class Skips:
+    """The events that operators had read models pass over, by read model."""
+
+    def __init__(self) -> None:
+        """Begin with none."""
+        self._known: dict[str, set[int]] = {}
+
+    def note(self, fact: Fact) -> None:
+        """Take note of an event that tells of one."""
+        if isinstance(fact, ProjectionEventSkipped):
+            self._known.setdefault(fact.projection, set()).add(fact.skipped_sequence)
+
+    def of(self, name: str) -> frozenset[int]:
+        """Return what a read model passes over."""
+        return frozenset(self._known.get(name, ()))
+
+
 class Importer:
     """Appends events to a store that nobody serves, keeping sequences, versions and ids."""
 
-    def __init__(self, ledger: Ledger, projectors: Iterable[Projector], carrier: Carrier) -> None:
-        """Keep the read models in step; their tables have to be there."""
+    def __init__(
+        self, ledger: Ledger, projectors: Iterable[Projector], carrier: Carrier, skips: Skips
+    ) -> None:
+        """Keep the read models in step; their tables have to be there.
+
+        They pass over what the store says and what `skips`, which are those of all the lines, say:
+        an event is passed over by later ones.
+        """
         self._ledger = ledger
         self._carrier = carrier
-        self._appender = Appender(ledger, projectors)
+
+        def passed_over(name: str) -> frozenset[int]:
+            return skips.of(name).union(skipped_by(ledger, name))
+
+        self._appender = Appender(ledger, projectors, passed_over)
         self.imported = 0
         self.present = 0
 

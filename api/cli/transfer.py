@@ -4,7 +4,7 @@ import os
 import shutil
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
@@ -22,10 +22,9 @@ from api.cli.token import store_option
 from api.settings import Settings
 
 if TYPE_CHECKING:
-    from api.services import Services
     from replay.blobs.carrying import Carrier
     from replay.blobs.files import FileBlobs
-    from replay.blobs.store import BlobStore
+    from replay.importing import Skips
     from replay.ledger import Ledger
 
 _BACK = 1 << 20
@@ -183,7 +182,8 @@ def import_(*, blobs: str, file: str, store: str, blob_store: str, as_json: bool
 
     Exit codes: 0 done, 1 a line is refused (its number is printed), 2 wrong usage or environment.
     """
-    from replay.importing import ImportRefusedError
+    from replay.blobs.carrying import Carrier
+    from replay.importing import Importer, ImportRefusedError
 
     with (
         progress() as told,
@@ -191,11 +191,18 @@ def import_(*, blobs: str, file: str, store: str, blob_store: str, as_json: bool
         _lines_of(file) as lines,
     ):
         try:
-            last = _check(lines, told)
+            last, skips = _check(lines, told)
             lines.seek(0)
             with opened() as services:
-                source = _folder_of(file, blobs) or services.blobs
-                done = _import(services, lines, source, lambda done: told("imported", done, last))
+                carrier = Carrier(_folder_of(file, blobs) or services.blobs, services.blobs)
+                importer = Importer(services.ledger, services.projectors, carrier, skips)
+                importer.take(lines, lambda done: told("imported", done, last))
+                done = {
+                    "imported": importer.imported,
+                    "present": importer.present,
+                    "blobs": carrier.carried,
+                    "head": services.ledger.head,
+                }
         except ImportRefusedError as error:
             raise Failure(f"{file}: {error}", REFUSED) from error
     if as_json:
@@ -220,31 +227,18 @@ def _lines_of(file: str) -> Iterator[IO[bytes]]:
         yield kept
 
 
-def _check(lines: IO[bytes], told: Told) -> int:
-    """Return the last sequence of the lines; raises ImportRefusedError."""
-    from replay.importing import read_events
+def _check(lines: IO[bytes], told: Told) -> tuple[int, "Skips"]:
+    """Return the last sequence of the lines and what they say to pass over.
+
+    Raises ImportRefusedError.
+    """
+    from replay.importing import Skips, read_events
 
     size, last = os.fstat(lines.fileno()).st_size, 0
+    skips = Skips()
     for number, recorded in read_events(lines):
         last = recorded.sequence
+        skips.note(recorded.fact)
         if number % 1000 == 0:
             told("checked", lines.tell(), size)
-    return last
-
-
-def _import(
-    services: "Services", lines: IO[bytes], source: "BlobStore", told: Callable[[int], None]
-) -> dict[str, int]:
-    from replay.blobs.carrying import Carrier
-    from replay.importing import Importer
-
-    carrier = Carrier(source, services.blobs)
-    importer = Importer(services.ledger, services.projectors, carrier)
-    importer.take(lines, told)
-    head = services.ledger.head
-    return {
-        "imported": importer.imported,
-        "present": importer.present,
-        "blobs": carrier.carried,
-        "head": head,
-    }
+    return last, skips

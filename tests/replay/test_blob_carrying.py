@@ -24,7 +24,7 @@ from replay.blobs.named import blobs_of, may_name
 from replay.blobs.store import BlobStore
 from replay.copying import Copied, CopyRefusedError, copy
 from replay.export import export_lines, line_of
-from replay.importing import Importer, ImportRefusedError
+from replay.importing import Importer, ImportRefusedError, Skips
 from replay.verify import Verified, verify
 from tests.replay.blobs import MISSING, joined, stream
 from tests.support.places import KINDS, place_in
@@ -244,7 +244,7 @@ def test_an_import_brings_the_blobs_before_the_events(kind: str, tmp_path: Path)
         first, second = story(ours)
         lines = [line for _, line in export_lines(ours.ledger)]
         carrier = Carrier(ours.blobs, theirs.blobs)
-        importer = Importer(theirs.ledger, (), carrier)
+        importer = Importer(theirs.ledger, (), carrier, Skips())
 
         damage(ours.blobs, second, b"x" * second.size)
         with pytest.raises(ImportRefusedError, match=f"line 4: .*{second.sha256}.* damaged"):
@@ -262,7 +262,7 @@ def test_an_import_brings_the_blobs_before_the_events(kind: str, tmp_path: Path)
 def test_a_line_with_an_impossible_digest_is_refused(tmp_path: Path) -> None:
     line = line_of(recorded_as(1, Kept(title="a", content=Blob("../../../etc/passwd", 7))))
     with opened(place_in(tmp_path, "sqlite")) as services:
-        importer = Importer(services.ledger, (), Carrier(services.blobs, services.blobs))
+        importer = Importer(services.ledger, (), Carrier(services.blobs, services.blobs), Skips())
         with pytest.raises(ImportRefusedError, match=r"line 1: .*sha256"):
             importer.take([line], lambda _: None)
 

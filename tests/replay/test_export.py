@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -10,11 +11,14 @@ from hypothesis import strategies as st
 
 from api.services import build
 from api.settings import Settings
+from domain.commands import NoteProjection
+from domain.events import ProjectionEventSkipped
+from domain.values import LOCAL_USER, Origin
 from projections.catalog import PROJECTORS
 from replay import importing
 from replay.blobs.carrying import Carrier
 from replay.export import LineError, event_of, export_lines
-from replay.importing import Importer, ImportRefusedError
+from replay.importing import Importer, ImportRefusedError, Skips, read_events
 from replay.verify import verify
 from tests.replay.audited import STORY, events_of, store_of
 from tests.replay.support import opened
@@ -29,7 +33,12 @@ def imported(store: Path, lines: list[bytes]) -> Importer:
     services = build(Settings(store=f"sqlite:{store}"))
     try:
         carrier = Carrier(services.blobs, services.blobs)
-        importer = Importer(services.ledger, PROJECTORS, carrier)
+        skips = Skips()
+        # Damage is for the import to find.
+        with suppress(ImportRefusedError):
+            for _, recorded in read_events(lines):
+                skips.note(recorded.fact)
+        importer = Importer(services.ledger, PROJECTORS, carrier, skips)
         importer.take(lines, lambda _: None)
         return importer
     finally:
@@ -57,6 +66,21 @@ def test_any_history_comes_back_the_same_also_in_two_parts(
 
     imported(target, lines[:cut])
     imported(target, lines)
+
+    assert events_of(target) == events_of(source)
+    assert in_order(target)
+
+
+def test_what_is_passed_over_later_is_passed_over_from_the_first_import_on(tmp_path: Path) -> None:
+    source, target = store_of(tmp_path), tmp_path / "copy.db"
+    passed_over = max(row[0] for row in events_of(source) if row[1] == "task:a")
+    services = build(Settings(store=f"sqlite:{source}"))
+    fact = ProjectionEventSkipped(projection="tasks", skipped_sequence=passed_over, reason="r")
+    context = services.context(LOCAL_USER, Origin("cli", "test"))
+    services.committer.execute(NoteProjection(fact=fact), context)
+    services.close()
+
+    imported(target, exported(source))
 
     assert events_of(target) == events_of(source)
     assert in_order(target)

@@ -14,7 +14,7 @@ from projections.catalog import PROJECTORS
 from projections.ona.tables import TABLES
 from replay.blobs.carrying import Carrier
 from replay.export import export_lines
-from replay.importing import Importer
+from replay.importing import Importer, Skips
 from tests.api.live import LiveServer, serving
 from tests.api.ona.support import call, claim, create, execution, phases, report, start
 from tests.support.places import key_file_in, place_in
@@ -90,7 +90,7 @@ def test_another_store_goes_on_where_this_one_was(worked: LiveServer, tmp_path: 
     settings = Settings(store=place_in(tmp_path), secret_key_file=key_file_in(tmp_path))
     with closing(build(settings)) as services:
         carrier = Carrier(services.blobs, services.blobs)
-        Importer(services.ledger, PROJECTORS, carrier).take(lines, lambda _: None)
+        Importer(services.ledger, PROJECTORS, carrier, Skips()).take(lines, lambda _: None)
     with serving(tmp_path) as server:
         assert executions(server) == executions(worked)
         run = claim(server.client, ENVIRONMENT, "elsewhere")

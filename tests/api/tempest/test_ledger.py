@@ -14,7 +14,7 @@ from projections.catalog import PROJECTORS
 from projections.tempest import APPS, OPERATIONS, REQUESTS
 from replay.blobs.carrying import Carrier
 from replay.export import export_lines
-from replay.importing import Importer
+from replay.importing import Importer, Skips
 from tests.api.live import LiveServer, serving
 from tests.api.tempest.asking import ask, operation
 from tests.api.tempest.client import BUCKET, Store, TempestCli
@@ -84,7 +84,7 @@ def test_an_imported_operation_without_its_values_waits_for_somebody(
     settings = Settings(store=place_in(tmp_path), secret_key_file=key_file_in(tmp_path))
     with closing(build(settings)) as services:
         carrier = Carrier(services.blobs, services.blobs)
-        Importer(services.ledger, PROJECTORS, carrier).take(lines, lambda _: None)
+        Importer(services.ledger, PROJECTORS, carrier, Skips()).take(lines, lambda _: None)
     with serving(tmp_path) as server:
         cli = TempestCli(f"{server.url}/api/v1", "")
         assert cli.next() is None
