@@ -2,8 +2,8 @@
 
 import asyncio
 import threading
-from collections.abc import Sequence
-from contextlib import closing
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager, closing
 
 import psycopg
 import pytest
@@ -11,6 +11,7 @@ from eventsourcing.persistence import Notification, StoredEvent
 
 from domain.errors import DomainError, StreamHeldError
 from domain.recorded import workspace_stream
+from replay.committer import Committer
 from replay.errors import (
     ForeignDatabaseError,
     StoreUnavailableError,
@@ -247,37 +248,39 @@ async def test_the_loop_goes_on_while_another_process_writes(place: str) -> None
         await committer.close()
 
 
-async def test_what_another_process_committed_is_told_in_order(place: str) -> None:
-    told: list[tuple[int, int]] = []
+@asynccontextmanager
+async def two(
+    place: str, told: list[tuple[int, int]]
+) -> AsyncIterator[tuple[Committer, Committer]]:
+    """Yield the committers of two processes; `told` gets the heads the first is told of."""
     with (
         closing(Ledger(environment_of(place))) as first,
         closing(Ledger(environment_of(place))) as second,
     ):
         here = committer_of(first, on_commit=[lambda each: told.append((each.previous, each.head))])
         there = committer_of(second)
+        yield here, there
+        for committer in (here, there):
+            await committer.close()
+
+
+async def test_what_another_process_committed_is_told_in_order(place: str) -> None:
+    told: list[tuple[int, int]] = []
+    async with two(place, told) as (here, there):
         await there.submit(register("w1"), context())
         await here.submit(register("w2"), context())
         await there.submit(register("w3"), context())
         here.poll()
-        for committer in (here, there):
-            await committer.close()
 
     assert told == [(0, 1), (1, 2), (2, 3)]
 
 
 async def test_a_command_that_writes_nothing_tells_what_it_found_too(place: str) -> None:
     told: list[tuple[int, int]] = []
-    with (
-        closing(Ledger(environment_of(place))) as first,
-        closing(Ledger(environment_of(place))) as second,
-    ):
-        here = committer_of(first, on_commit=[lambda each: told.append((each.previous, each.head))])
-        there = committer_of(second)
+    async with two(place, told) as (here, there):
         await there.submit(register("w1", "taken"), context())
         with pytest.raises(DomainError):
             await here.submit(register("w2", "taken"), context())
-        for committer in (here, there):
-            await committer.close()
 
     assert told == [(0, 1)]
 
