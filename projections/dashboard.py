@@ -56,11 +56,15 @@ DASHBOARD_TASKS: Final = define(
         **dict.fromkeys(TASK_STATUSES, "INTEGER"),
         "awaiting_approval": "INTEGER",
         "dependency_blocked": "INTEGER",
-        "last_activity_at": "INTEGER",
     },
 )
-"""`last_activity_at` is the latest one of the tasks that are or were in the facet; the row goes
-with the last of them."""
+"""The row goes with the last task of the facet."""
+
+DASHBOARD_ACTIVITY: Final = define(
+    "dashboard_activity",
+    key={**_TASK_FACET, "at": "INTEGER", "task_id": "TEXT"},
+)
+"""When something last happened to each task, so that the latest of a facet is found at its end."""
 
 DASHBOARD_RUNS: Final = define(
     "dashboard_runs",
@@ -104,7 +108,7 @@ _FACETS: Final = len(_TASK_FACET)
 _TASK_COLUMN: Final = {status: _FACETS + place for place, status in enumerate(TASK_STATUSES)}
 _AWAITING: Final = _FACETS + len(TASK_STATUSES)
 _DEPENDENCY_BLOCKED: Final = _AWAITING + 1
-_NO_TASKS: Final = (0,) * (len(TASK_STATUSES) + 3)
+_NO_TASKS: Final = (0,) * (len(TASK_STATUSES) + 2)
 _RUN_COLUMN: Final = {status: len(_RUN_FACET) + place for place, status in enumerate(RUN_STATUSES)}
 _NO_RUNS: Final = (0,) * (len(RUN_STATUSES) + 4)
 _SAMPLES: Final = ((CLAIM, -4, -3), (START, -2, -1))
@@ -115,11 +119,12 @@ class DashboardProjector:
     """Keeps the counters and the active runs."""
 
     name = "dashboard"
-    version = 2
+    version = 3
     facts = TASK_FACTS
     apart = frozenset({TaskUpdated, TaskDeleted, RunForceStopped})
     tables = (
         DASHBOARD_TASKS,
+        DASHBOARD_ACTIVITY,
         DASHBOARD_RUNS,
         DASHBOARD_ACTIVE,
         DASHBOARD_LATENCIES,
@@ -174,9 +179,11 @@ def facet_of(task: Task) -> _Facet:
 
 def _move(old: TaskState, new: TaskState, facet: _Facet, rows: Rows) -> None:
     """Count a task differently in the facet it stays in."""
-    before = () if _alike(old.task, new.task) else _places(old.task)
-    after = _places(new.task) if before else ()
-    _count_task(facet, before, after, new.task.last_activity_at, rows)
+    if not _alike(old.task, new.task):
+        _count_task(facet, _places(old.task), _places(new.task), rows)
+    if old.task.last_activity_at != new.task.last_activity_at:
+        rows.delete(DASHBOARD_ACTIVITY, _activity(old.task, facet))
+        rows.put(DASHBOARD_ACTIVITY, _activity(new.task, facet))
     if old.runs is new.runs:
         return
     for run_id, run in new.runs.items():
@@ -187,15 +194,21 @@ def _move(old: TaskState, new: TaskState, facet: _Facet, rows: Rows) -> None:
 
 def _leave(state: TaskState, rows: Rows) -> None:
     facet = facet_of(state.task)
-    _count_task(facet, _places(state.task), (), 0, rows)
+    _count_task(facet, _places(state.task), (), rows)
+    rows.delete(DASHBOARD_ACTIVITY, _activity(state.task, facet))
     for run in state.runs.values():
         _move_run(run, None, facet, rows)
 
 
 def _enter(state: TaskState, facet: _Facet, rows: Rows) -> None:
-    _count_task(facet, (), _places(state.task), state.task.last_activity_at, rows)
+    _count_task(facet, (), _places(state.task), rows)
+    rows.put(DASHBOARD_ACTIVITY, _activity(state.task, facet))
     for run in state.runs.values():
         _move_run(None, run, facet, rows)
+
+
+def _activity(task: Task, facet: _Facet) -> Row:
+    return (*facet, task.last_activity_at, task.id)
 
 
 def _alike(before: Task, after: Task) -> bool:
@@ -217,10 +230,8 @@ def _places(task: Task) -> tuple[int, ...]:
     return places
 
 
-def _count_task(
-    facet: _Facet, before: tuple[int, ...], after: tuple[int, ...], activity: int, rows: Rows
-) -> None:
-    rows.alter(DASHBOARD_TASKS, facet, _with_task, facet, before, after, activity)
+def _count_task(facet: _Facet, before: tuple[int, ...], after: tuple[int, ...], rows: Rows) -> None:
+    rows.alter(DASHBOARD_TASKS, facet, _with_task, facet, before, after)
 
 
 def _with_task(
@@ -228,16 +239,13 @@ def _with_task(
     facet: _Facet,
     before: tuple[int, ...],
     after: tuple[int, ...],
-    activity: int,
 ) -> Row | None:
     counts = list(row or (*facet, *_NO_TASKS))
     for place in before:
         counts[place] -= 1
     for place in after:
         counts[place] += 1
-    counts[-1] = max(counts[-1], activity)
-    kept = after or not before or any(counts[_FACETS:-1])
-    return tuple(counts) if kept else None
+    return tuple(counts) if any(counts[_FACETS:]) else None
 
 
 def _move_run(was: Run | None, now: Run | None, facet: _Facet, rows: Rows) -> None:

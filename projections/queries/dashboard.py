@@ -11,6 +11,7 @@ from domain.task.state import Run, Task
 from projections.dashboard import (
     CLAIM,
     DASHBOARD_RUNS,
+    DASHBOARD_TASKS,
     RANKS,
     RUN_STATUSES,
     START,
@@ -35,6 +36,16 @@ _BREAKDOWN: Final = (
     "draft",
 )
 _FACET: Final = DASHBOARD_RUNS.columns[: DASHBOARD_RUNS.key_columns]
+_LATEST: Final = (
+    "MAX((SELECT MAX(other.at) FROM dashboard_activity AS other WHERE "
+    + " AND ".join(
+        f"other.{name} = facet.{name}"
+        for name in DASHBOARD_TASKS.columns[: DASHBOARD_TASKS.key_columns]
+    )
+    + "))"
+)
+"""Every facet of tasks has one, at the end of its part of the table."""
+
 _SAME_FACET: Final = " AND ".join(f"other.{name} = facet.{name}" for name in _FACET)
 _TASK_COUNTS: Final = (*TASK_STATUSES, "awaiting_approval", "dependency_blocked")
 _RUN_COUNTS: Final = (*RUN_STATUSES, "claims", "claim_time", "starts", "start_time")
@@ -131,7 +142,7 @@ def dashboard(
     Runs that were taken from their sessions count from `started_at` on.
     """
     facets = _Facets(reader, filters)
-    *sums, latest = facets.tasks(f"{_sums(_TASK_COUNTS)}, MAX(last_activity_at)")[0]
+    *sums, latest = facets.tasks(f"{_sums(_TASK_COUNTS)}, {_LATEST}")[0]
     tasks = _counters(_TASK_COUNTS, sums)
     longest = f"MAX({_longest(CLAIM)}), MAX({_longest(START)})"
     *sums, claim, start = facets.runs(f"{_sums(_RUN_COUNTS)}, {longest}")[0]

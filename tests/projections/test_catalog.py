@@ -24,7 +24,7 @@ def test_names_and_versions_are_stored_data(projector: Projector) -> None:
         ("reviews", 1),
         ("tasks", 1),
         ("runs", 1),
-        ("dashboard", 2),
+        ("dashboard", 3),
         ("inbox", 2),
         ("registry", 1),
         ("bridges", 1),
