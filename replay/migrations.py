@@ -40,6 +40,13 @@ MIGRATIONS: Final[tuple[Migration, ...]] = (
             " object OID NOT NULL)",
         ),
     ),
+    Migration(
+        version=3,
+        statements=(
+            # Also of blobs that are large objects: when each was last put, in microseconds.
+            "CREATE TABLE blob_ages (sha256 TEXT PRIMARY KEY NOT NULL, put_at INTEGER NOT NULL)",
+        ),
+    ),
 )
 """In order; a published one is never changed or removed."""
 

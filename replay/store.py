@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, Final, Protocol, TypeAlias
 
-from replay.blobs.store import BlobStore
+from replay.blobs.store import Collectable
 from replay.errors import DATABASE_ERRORS, is_busy, is_outdated, is_unavailable, unavailable
 from replay.steps import Steps, taken
 
@@ -166,7 +166,7 @@ class Access(Protocol):
         A `large` one is for results that do not fit into memory. Raises StoreUnavailableError.
         """
 
-    def blobs(self) -> BlobStore:
+    def blobs(self) -> Collectable:
         """Return where the store keeps bytes beside its events."""
 
     def node(self) -> int:

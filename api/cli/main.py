@@ -29,6 +29,7 @@ COMMANDS = {
     "import": "api.cli.transfer:import_",
     "migrate": "api.cli.move:migrate",
     "copy": "api.cli.move:copy",
+    "blobs": "api.cli.blobs:blobs",
     "projections": "api.cli.projections:projections",
 }
 """Each subcommand is loaded when it is used, so that none pays for the others."""

@@ -63,7 +63,7 @@ class Carrier:
             await self.target.close()
 
     async def _bring_one(self, number: int, blob: Blob) -> None:
-        if await self.target.has(blob):
+        if await self.target.renew(blob):
             return
         try:
             found = await self.target.put(self.source.read(blob))

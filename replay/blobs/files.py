@@ -1,10 +1,11 @@
 """Blobs as files in a folder, each named by its digest: `ab/abcd…`."""
 
 import asyncio
+import fcntl
 import os
 import tempfile
-from collections.abc import AsyncIterator
-from contextlib import suppress
+from collections.abc import AsyncIterator, Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import IO, Final, cast
 
@@ -57,7 +58,8 @@ class FileBlobs:
         os.fsync(file.fileno())
         path = self._path(blob)
         self._make(path.parent)
-        os.replace(file.name, path)
+        with _holding(path.parent, fcntl.LOCK_SH):
+            os.replace(file.name, path)
         sync_folder(path.parent)
 
     async def read(
@@ -96,6 +98,60 @@ class FileBlobs:
             except FileNotFoundError:
                 return False
 
+    async def renew(self, blob: Blob) -> bool:
+        """Return whether bytes are here; they then count as put just now.
+
+        Raises StoreUnavailableError.
+        """
+        return await asyncio.to_thread(self._renew, blob)
+
+    def _renew(self, blob: Blob) -> bool:
+        with self._held(blob, fcntl.LOCK_SH) as path:
+            here = path is not None and path.stat().st_size == blob.size
+            if here and path is not None:
+                os.utime(path)
+        return here
+
+    async def aged(self, seconds: float) -> AsyncIterator[Blob]:
+        """Yield the blobs that were last put so long ago; raises StoreUnavailableError."""
+        for folder in await asyncio.to_thread(lambda: sorted(self._folder.glob("??"))):
+            for blob in await asyncio.to_thread(self._aged, folder, seconds):
+                yield blob
+
+    def _aged(self, folder: Path, seconds: float) -> list[Blob]:
+        with failing_as_unavailable():
+            before = self._now() - seconds
+            found = ((each.name, each.stat()) for each in folder.glob("?" * 64))
+            return [Blob(name, stat.st_size) for name, stat in found if stat.st_mtime <= before]
+
+    def _now(self) -> float:
+        """Return the time by the clock that files get theirs from."""
+        with tempfile.TemporaryFile(dir=self._folder) as file:
+            return os.fstat(file.fileno()).st_mtime
+
+    async def remove(self, blob: Blob, seconds: float) -> bool:
+        """Remove bytes unless they were put again; raises StoreUnavailableError."""
+        return await asyncio.to_thread(self._remove, blob, seconds)
+
+    def _remove(self, blob: Blob, seconds: float) -> bool:
+        with self._held(blob, fcntl.LOCK_EX) as path:
+            old = path is not None and path.stat().st_mtime <= self._now() - seconds
+            if old and path is not None:
+                path.unlink()
+        return old
+
+    @contextmanager
+    def _held(self, blob: Blob, how: int) -> Iterator[Path | None]:
+        """Yield the file of a blob, None without one, kept from or with others who put it.
+
+        Raises StoreUnavailableError.
+        """
+        path = self._path(blob)
+        with failing_as_unavailable(), ExitStack() as held:
+            with suppress(FileNotFoundError):
+                held.enter_context(_holding(path.parent, how))
+            yield path if path.exists() else None
+
     async def sweep(self) -> None:
         """Remove what puts left behind that were stopped; raises StoreUnavailableError."""
         await asyncio.to_thread(self._sweep)
@@ -107,6 +163,17 @@ class FileBlobs:
 
     async def close(self) -> None:
         """Do nothing: files are open only while they are used."""
+
+
+@contextmanager
+def _holding(folder: Path, how: int) -> Iterator[None]:
+    """Hold a folder, with others or alone, among those who put, renew and remove."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, how)
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def sync_folder(folder: Path) -> None:

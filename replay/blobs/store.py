@@ -20,7 +20,10 @@ class BlobMissingError(StoreUnavailableError):
 
 
 class BlobStore(Protocol):
-    """Keeps bytes by their digest: the same bytes once, for ever, and either whole or not at all.
+    """Keeps bytes by their digest: the same bytes once, and either whole or not at all.
+
+    They are kept for ever, but for those that no event names: a collection may remove these some
+    time after they were last put.
 
     Memory does not grow with a blob, and nothing here keeps an event loop waiting. Every method
     raises StoreUnavailableError when the place is full or cannot be reached.
@@ -45,6 +48,9 @@ class BlobStore(Protocol):
     async def has(self, blob: Blob) -> bool:
         """Return whether bytes of this digest and size are here."""
 
+    async def renew(self, blob: Blob) -> bool:
+        """Return whether bytes are here; they then count as put just now."""
+
     async def sweep(self) -> None:
         """Remove what puts left behind that were stopped half-way; none may be running."""
 
@@ -56,6 +62,19 @@ async def require(store: BlobStore, blob: Blob) -> None:
     """Do nothing when the bytes are here; raises BlobMissingError and StoreUnavailableError."""
     if not await store.has(blob):
         raise BlobMissingError(blob, store.place)
+
+
+class Collectable(BlobStore, Protocol):
+    """A place that knows how long ago bytes were last put, and lets them go again."""
+
+    def aged(self, seconds: float) -> AsyncIterator[Blob]:
+        """Yield the blobs that were last put at least so long ago."""
+
+    async def remove(self, blob: Blob, seconds: float) -> bool:
+        """Remove bytes; return False, and leave them, when they were put again since then.
+
+        Of a put and a removal at the same moment one is done after the other.
+        """
 
 
 def end_of(blob: Blob, stop: int | None) -> int:

@@ -1,6 +1,7 @@
 """Long documents go with the events: through export, import and copy, and verify reads them."""
 
 import json
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
@@ -81,6 +82,29 @@ def test_an_export_has_the_blobs_beside_it(server: Server, task_id: str, tmp_pat
     assert ", 1 blobs, read models " in other.cli("verify", "--store", other.store).stdout
     with running(target) as copy:
         assert input_of(copy, task_id) == LONG
+
+
+def test_what_no_event_names_is_collected_beside_the_server(
+    server: Server, task_id: str, tmp_path: Path
+) -> None:
+    folder = Path(f"{server.store.removeprefix('sqlite:')}.blobs")
+    named, stray = the_blob_in(folder), folder / "00" / ("0" * 64)
+    stray.parent.mkdir()
+    stray.write_bytes(b"stray")
+    store = ("--store", server.store)
+    nothing = "0 blobs removed that no event names, 0 bytes\n"
+    assert server.cli("blobs", "collect", *store).stdout == nothing
+    for file in (named, stray):
+        os.utime(file, (0, 0))
+
+    found = server.cli("blobs", "collect", "--dry-run", *store).stdout
+    assert found == "1 blobs found that no event names, 5 bytes\n"
+    found = server.json("blobs", "collect", *store)
+    assert found == {"blobs": 1, "size": 5, "removed": True}
+    assert the_blob_in(folder) == named
+    assert input_of(server, task_id) == LONG
+    nowhere = f"sqlite:{tmp_path / 'nowhere.db'}"
+    assert "no store at" in server.cli("blobs", "collect", "--store", nowhere, exit_code=2).output
 
 
 @pytest.mark.usefixtures("task_id")

@@ -145,6 +145,16 @@ def test_a_read_may_end_early(place: Place) -> None:
     assert place.run(first) == content
 
 
+def test_what_was_put_counts_as_put_again_when_it_is_renewed(place: Place) -> None:
+    blob = place.put(b"here")
+
+    async def renewed(blobs: BlobStore) -> list[bool]:
+        wanted = (blob, MISSING, Blob(blob.sha256, 5))
+        return [await blobs.renew(each) for each in wanted]
+
+    assert place.run(renewed) == [True, False, False]
+
+
 @contextmanager
 def files_end_at(size: int) -> Iterator[None]:
     """Let no file grow behind so many bytes, as on a full disk."""
