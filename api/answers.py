@@ -27,17 +27,22 @@ JSON_TYPE: Final = (b"content-type", b"application/json")
 REPLAYED: Final[Headers] = ((b"idempotent-replayed", b"true"),)
 RETRY: Final[Headers] = ((b"retry-after", b"1"),)
 
-_BASE: Final = [*SECURITY, *CROSS_ORIGIN, NO_STORE]
-_JSON: Final = [*_BASE, JSON_TYPE]
+_BASE: Final = [*SECURITY, *CROSS_ORIGIN]
+_JSON: Final = [*_BASE, NO_STORE, JSON_TYPE]
+_WITHOUT_LENGTH: Final = frozenset({HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED})
 
 
 class Answer(Struct, frozen=True):
-    """A whole answer. `content_type` is left out of answers without a body."""
+    """A whole answer. `content_type` is left out of answers without a body.
+
+    `caching` is for answers that are not JSON; those are never kept.
+    """
 
     status: int
     body: bytes = b""
     headers: Headers = ()
     content_type: tuple[bytes, bytes] = JSON_TYPE
+    caching: tuple[bytes, bytes] = NO_STORE
 
 
 class Stream(Struct, frozen=True):
@@ -56,11 +61,12 @@ async def send_answer(answer: Answer, send: Any, extra: Headers = ()) -> None:
     if answer.content_type is JSON_TYPE and body:
         headers = [*_JSON, (b"content-length", b"%d" % len(body))]
     elif body:
-        headers = [*_BASE, answer.content_type, (b"content-length", b"%d" % len(body))]
-    elif answer.status == HTTPStatus.NO_CONTENT:
-        headers = [*_BASE]
+        length = (b"content-length", b"%d" % len(body))
+        headers = [*_BASE, answer.caching, answer.content_type, length]
+    elif answer.status in _WITHOUT_LENGTH:
+        headers = [*_BASE, answer.caching]
     else:
-        headers = [*_BASE, (b"content-length", b"0")]
+        headers = [*_BASE, answer.caching, (b"content-length", b"0")]
     if answer.headers or extra:
         headers += [*answer.headers, *extra]
     await send({"type": "http.response.start", "status": answer.status, "headers": headers})

@@ -48,9 +48,13 @@ class ListReviewsQuery(Query, frozen=True, kw_only=True):
 
 
 class TimelineQuery(Query, frozen=True, kw_only=True):
-    """Which part of a timeline; 0 means from the start, and no limit."""
+    """Which part of a timeline; 0 means from the start, and no limit.
+
+    With `before_sequence` it is the last `limit` events before that sequence.
+    """
 
     after_sequence: Int64 = 0
+    before_sequence: Int64 = 0
     limit: Int32 = 0
 
 
@@ -69,8 +73,12 @@ class LedgerStreamQuery(StreamQuery, frozen=True, kw_only=True):
 
 
 class LedgerTimelineQuery(LedgerStreamQuery, frozen=True, kw_only=True):
-    """A page of the ledger; 0 means no limit."""
+    """A page of the ledger; 0 means no limit.
 
+    With `before_sequence` it is the last `limit` events before that sequence.
+    """
+
+    before_sequence: Int64 = 0
     limit: Int32 = 0
 
 

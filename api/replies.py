@@ -107,15 +107,17 @@ class GetTaskTimelineResponse(Struct, frozen=True):
     timeline: tuple[TimelineItem, ...]
 
 
-class LedgerTimelineResponse(Struct, frozen=True):
+class LedgerTimelineResponse(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Events of the whole ledger, the oldest first.
 
     `next_after` is where the next page starts, also when nothing matched; `head` is the last
-    sequence of the ledger when the page was read.
+    sequence of the ledger when the page was read. `next_before` comes with a page that was asked
+    for by `before_sequence`: the page before it ends there, and there is none when it is 1.
     """
 
     timeline: tuple[LedgerItem, ...]
     next_after: int
+    next_before: int = 0
     head: int
 
 

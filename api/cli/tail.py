@@ -5,8 +5,10 @@ from contextlib import aclosing
 
 import click
 from msgspec import Struct
+from msgspec.structs import replace
 
 from api.cli import output
+from api.cli.failures import Failure
 from api.cli.options import option, remote
 from api.cli.remote import Remote, api_path
 from api.cli.timeline import print_item
@@ -15,13 +17,18 @@ from api.client.http import LedgerClient
 from api.client.stream import EventStream
 
 PAGE = 500
+AT_THE_END = 2**63 - 1
 
 
 class Wanted(Struct, frozen=True, kw_only=True):
-    """Which events to print: of one task or all, behind a sequence, of some types, at most many."""
+    """Which events to print: of one task or all, behind a sequence, of some types, at most many.
+
+    `last` begins with the last so many instead of behind a sequence.
+    """
 
     task_id: str
     after: int
+    last: int
     types: tuple[str, ...]
     limit: int
     follow: bool
@@ -42,6 +49,7 @@ class Wanted(Struct, frozen=True, kw_only=True):
 @click.command()
 @option("--task", "task_id", default="", help="Only this task; with --follow also those below it.")
 @option("--after", type=click.IntRange(min=0), default=0, help="Only behind this sequence.")
+@option("--last", "-n", type=click.IntRange(min=0), default=0, help="Begin with the last so many.")
 @option("--type", "types", multiple=True, help="Only events of this type; may be repeated.")
 @option("--limit", type=click.IntRange(min=0), default=0, help="End after this many events.")
 @option("--follow", "-f", is_flag=True, help="Go on with what is coming; resume when cut off.")
@@ -56,6 +64,8 @@ def tail(*, server: Remote, **given: JsonValue) -> None:
     taskledger tail --after 4711 --follow
     """
     wanted = Wanted(**given)
+    if wanted.after and wanted.last:
+        raise Failure("give either --after or --last")
     server.run(lambda client: print_events(client, wanted, as_json=server.as_json))
 
 
@@ -76,7 +86,9 @@ async def print_events(client: LedgerClient, wanted: Wanted, *, as_json: bool) -
 
 
 async def events(client: LedgerClient, wanted: Wanted) -> AsyncGenerator[JsonObject, None]:
-    """Yield the events behind a sequence; following, without an end."""
+    """Yield the wanted events; following, without an end."""
+    if wanted.last:
+        wanted = replace(wanted, after=await before_the_last(client, wanted))
     if not wanted.follow:
         async for item in pages(client, wanted):
             yield item
@@ -85,6 +97,28 @@ async def events(client: LedgerClient, wanted: Wanted) -> AsyncGenerator[JsonObj
     await client.get(wanted.timeline, after_sequence=wanted.after, limit=1)
     async for item in EventStream(client, wanted.stream, after=wanted.after):
         yield item
+
+
+async def before_the_last(client: LedgerClient, wanted: Wanted) -> int:
+    """Return the sequence behind which the last so many events are; 0 when there are no more."""
+    before, left = AT_THE_END, wanted.last
+    while before > 1:
+        answer = await client.get(
+            wanted.timeline,
+            before_sequence=before,
+            limit=min(left, PAGE),
+            type=",".join(wanted.types),
+        )
+        page = at(answer, "timeline")
+        for item in reversed(page):
+            left -= not wanted.types or at(item, "event_type") in wanted.types
+            if not left:
+                return int(at(item, "sequence")) - 1
+        if wanted.task_id:
+            before = at(page[0], "sequence") if page else 1
+        else:
+            before = at(answer, "next_before")
+    return 0
 
 
 async def pages(client: LedgerClient, wanted: Wanted) -> AsyncGenerator[JsonObject, None]:

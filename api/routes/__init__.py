@@ -10,6 +10,7 @@ from api.routes import (
     agent,
     bridges,
     claims,
+    console,
     feed,
     force,
     inspect,
@@ -47,5 +48,6 @@ OPERATIONS: Final[tuple[Operation, ...]] = (
     *asking.OPERATIONS,
     *posthog.OPERATIONS,
     *pages.OPERATIONS,
+    *console.OPERATIONS,
     *ona.OPERATIONS,
 )

@@ -19,8 +19,10 @@ from projections.lookup import workspace_of_ref
 from projections.queries.timeline import (
     LedgerFilters,
     ledger_page,
+    ledger_page_before,
     stream_page,
     timeline_page,
+    timeline_page_before,
 )
 from projections.rows import Row
 from projections.wire import TaskStreamEvent
@@ -40,11 +42,25 @@ async def get_task_timeline(call: Call) -> Answer | Stream:
     """Return the events of a task, the oldest first."""
     query = call.query(TimelineQuery)
     task_id = require_task(call, call.id).id
+    if query.before_sequence:
+        _check_backwards(query)
+        reader, before = call.services.ledger.reader, query.before_sequence
+        found = timeline_page_before(reader, task_id, before=before, limit=query.limit)
+        return Answer(200, b'{"timeline":[%b]}' % b",".join([frame for _, frame in found]))
     pages = _task_pages(call, task_id, query.after_sequence, query.limit)
     first = list(islice(pages, 2))
     if len(first) < 2:  # noqa: PLR2004 - all there is
         return Answer(200, b'{"timeline":[%b]}' % b"".join(first))
     return Stream(_timeline_chunks(chain(first, pages)))
+
+
+def _check_backwards(query: TimelineQuery | LedgerTimelineQuery) -> None:
+    """Raise ValidationError for what does not go with `before_sequence`."""
+    if query.after_sequence:
+        raise ValidationError("give either after_sequence or before_sequence, not both")
+    if not 0 < query.limit <= _WHOLE:
+        expected = f"limit must be from 1 to {_WHOLE} with before_sequence"
+        raise ValidationError(f"{expected}: {query.limit}")
 
 
 def _task_pages(call: Call, task_id: str, after: int, limit: int) -> Iterator[bytes]:
@@ -95,11 +111,31 @@ async def get_ledger_timeline(call: Call) -> Answer | Stream:
     """Return the events of the whole ledger, the oldest first."""
     query = call.query(LedgerTimelineQuery)
     filters = _filters(call, query)
+    if query.before_sequence:
+        _check_backwards(query)
+        return await _ledger_before(call, filters, query.before_sequence, query.limit)
     chunks = _ledger_chunks(call, filters, query.after_sequence, query.limit)
     if 0 < query.limit <= _WHOLE:
         return Answer(200, b"".join([chunk async for chunk in chunks]))
     # What hinders the first page is told by the status, which is out before the others.
     return Stream(_from(await anext(chunks), chunks))
+
+
+async def _ledger_before(call: Call, filters: LedgerFilters, before: int, limit: int) -> Answer:
+    """Return the last events before a sequence; looks through a bounded part of the ledger."""
+    reader, head = call.services.ledger.reader, call.services.hub.head
+    before = min(before, head + 1)
+    frames: list[bytes] = []
+    begin, windows = before, 0
+    while begin > 1 and len(frames) < limit and windows < _WINDOWS:
+        size = limit - len(frames)
+        earlier, begin = ledger_page_before(reader, filters, before=begin, limit=size)
+        frames[:0] = earlier
+        windows += 1
+        # Others get their turn between two pages.
+        await asyncio.sleep(0)
+    told = (b",".join(frames), before - 1, begin, head)
+    return Answer(200, b'{"timeline":[%b],"next_after":%d,"next_before":%d,"head":%d}' % told)
 
 
 async def _from(first: bytes, others: AsyncIterator[bytes]) -> AsyncIterator[bytes]:

@@ -30,6 +30,21 @@ def timeline_page(
     return [(row[0], row[2]) for row in found]
 
 
+def timeline_page_before(
+    reader: Reader, task_id: str, *, before: int, limit: int
+) -> list[tuple[int, bytes]]:
+    """Return (sequence, frame) of the last of a task's own events before a sequence, oldest first.
+
+    At most `limit` of them.
+    """
+    found = reader.select(
+        "SELECT sequence, frame FROM timeline WHERE task_id = ? AND sequence < ?"
+        " ORDER BY sequence DESC LIMIT ?",
+        (task_id, before, limit),
+    )
+    return [(row[0], row[1]) for row in reversed(list(found))]
+
+
 def stream_page(
     reader: Reader, task_id: str, *, after: int, limit: int, upto: int
 ) -> list[tuple[int, str, bytes]]:
@@ -62,6 +77,27 @@ def ledger_page(
     )
     items = [(row[0], row[1], row[2]) for row in found]
     return items, items[-1][0] if len(items) == limit else end
+
+
+def ledger_page_before(
+    reader: Reader, filters: LedgerFilters, *, before: int, limit: int
+) -> tuple[list[bytes], int]:
+    """Return the frames of the last matching events before a sequence, oldest first.
+
+    At most `limit` frames, of a few thousand events looked at. The second value is the sequence
+    down to which it looked: the page before this one ends there, and there is none when it is 1.
+    """
+    begin = max(before - _WINDOW, 1)
+    conditions, values = _matching(filters)
+    found = reader.select(
+        "SELECT sequence, frame FROM timeline WHERE sequence < ? AND sequence >= ?"
+        f"{''.join(f' AND {condition}' for condition in conditions)}"
+        " ORDER BY sequence DESC LIMIT ?",
+        (before, begin, *values, limit),
+    )
+    items = [(row[0], row[1]) for row in found]
+    frames = [frame for _, frame in reversed(items)]
+    return frames, items[-1][0] if len(items) == limit else begin
 
 
 def _matching(filters: LedgerFilters) -> tuple[list[str], list[Any]]:

@@ -1,6 +1,7 @@
 """Timelines and streams: order, resuming without loss, filters, and what keeps them open."""
 
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -149,6 +150,58 @@ def test_the_ledger_cursor_moves_even_when_nothing_matches(client: Client) -> No
 
     assert (page["timeline"], page["next_after"], page["head"]) == ([], head, head)
     assert one["next_after"] == one["timeline"][0]["sequence"]
+
+
+def test_a_timeline_is_read_backwards_page_by_page(client: Client) -> None:
+    task = client.create()
+    for number in range(1, 6):
+        client.ok("PATCH", f"/api/tasks/{task['id']}", {"title": f"title {number}"})
+    path = f"/api/tasks/{task['id']}/timeline"
+    all_of = sequences(client, path)
+
+    assert sequences(client, f"{path}?before_sequence={2**62}&limit=4") == all_of[-4:]
+    assert sequences(client, f"{path}?before_sequence={all_of[2]}&limit=4") == all_of[:2]
+    assert sequences(client, f"{path}?before_sequence=1&limit=4") == []
+
+
+def test_the_ledger_is_read_backwards_from_its_head(client: Client) -> None:
+    first = client.create()
+    for _ in range(7):
+        client.create()
+    forwards = client.ok("GET", "/api/timeline")
+    before, seen = 2**62, list[Any]()
+    while before > 1:
+        page = client.ok("GET", f"/api/timeline?before_sequence={before}&limit=3")
+        assert page["head"] == forwards["head"]
+        assert page["next_after"] == min(before - 1, page["head"])
+        assert page["next_before"] < before
+        seen[:0] = page["timeline"]
+        before = page["next_before"]
+
+    assert seen == forwards["timeline"]
+    path = f"/api/timeline?before_sequence={2**62}&limit=1&type=task.created"
+    last = client.ok("GET", path)["timeline"]
+    assert [item["event_type"] for item in last] == ["task.created"]
+    assert last[0]["task"]["id"] != first["id"]
+
+
+@pytest.mark.parametrize(
+    ("query", "told"),
+    [
+        ("before_sequence=5", "limit must be from 1 to 1000 with before_sequence: 0"),
+        ("before_sequence=5&limit=1001", "limit must be from 1 to 1000"),
+        ("before_sequence=5&after_sequence=1&limit=5", "either after_sequence or before_sequence"),
+        ("before_sequence=x&limit=5", "before_sequence"),
+        ("before_sequence=-1&limit=5", "before_sequence"),
+    ],
+)
+def test_what_does_not_go_with_reading_backwards_is_refused(
+    client: Client, query: str, told: str
+) -> None:
+    task = client.create()
+
+    for path in ("/api/timeline", f"/api/tasks/{task['id']}/timeline"):
+        assert told in error_of(client.get(f"{path}?{query}"), 422)
 
 
 def test_a_filtered_stream_of_the_ledger_tells_what_it_passed(client: Client) -> None:

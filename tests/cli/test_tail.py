@@ -60,6 +60,21 @@ def test_events_are_chosen_by_task_type_and_number(server: Server) -> None:
     assert len(lines(server, "--limit", "2")) == 2
 
 
+def test_the_last_events_are_printed_in_order(server: Server) -> None:
+    task_id, _ = server.queue("Last of all")
+    everything, of_task = lines(server), lines(server, "--task", task_id)
+    created = [item for item in everything if item["event_type"] == "task.created"]
+
+    assert lines(server, "--last", "3") == everything[-3:]
+    assert lines(server, "-n", "1", "--task", task_id) == of_task[-1:]
+    assert lines(server, "-n", "9", "--task", task_id) == of_task
+    assert lines(server, "--last", "2", "--type", "task.created") == created[-2:]
+    assert lines(server, "-n", "1", "--type", "task.created", "--task", task_id) == of_task[:1]
+    assert lines(server, "--last", "9999") == everything
+    refused = server.cli("tail", "--last", "3", "--after", "4", exit_code=2)
+    assert "give either --after or --last" in refused.stderr
+
+
 def test_each_event_is_one_line_for_people(server: Server) -> None:
     task_id, run_id = server.queue("Readable")
     created, enqueued = server.cli("tail", "--task", task_id).stdout.splitlines()

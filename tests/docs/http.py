@@ -37,6 +37,7 @@ _TITLES: Final = {
     "ledger": "The whole ledger",
     "registry": "Sessions and workspaces",
     "projections": "Read models",
+    "console": "The console",
     "server": "The server itself",
 }
 

@@ -1,0 +1,234 @@
+// @ts-check
+/** One task: how it stands, what can be done, its runs, and every event that made it so. */
+
+import { button } from "./actions.js";
+import { get } from "./client.js";
+import { h } from "./dom.js";
+import { eventTable, isLater } from "./events.js";
+import { chip, duration, json, time, who } from "./format.js";
+import { card, facts, standing, table, taskLink } from "./parts.js";
+import { changed, link } from "./route.js";
+
+const PAGE = 200;
+const AT_THE_END = Number.MAX_SAFE_INTEGER;
+const CLOSED = ["completed", "failed", "canceled"];
+const OVER = ["completed", "failed", "canceled"];
+
+/** @param {import("./main.js").Context} context */
+export async function load({ id, asOf, params }) {
+  const path = `/api/tasks/${encodeURIComponent(id)}`;
+  const [{ task }, { tree }, inspected, { timeline }] = await Promise.all([
+    get(path, { as_of: asOf }),
+    get(`${path}/tree`, { as_of: asOf }),
+    asOf ? null : get(`${path}/inspect`),
+    get(`${path}/timeline`, { before_sequence: params.get("before") ?? AT_THE_END, limit: PAGE }),
+  ]);
+  return { task, tree, timeline, inspect: inspected?.inspect };
+}
+
+/**
+ * @param {Awaited<ReturnType<typeof load>>} data
+ * @param {import("./main.js").Context} context
+ */
+export function render({ task: detail, tree, timeline, inspect }, { asOf, params }) {
+  const { task, summary, runs } = detail;
+  const base = `/api/tasks/${encodeURIComponent(task.id)}`;
+  return h(
+    "div",
+    {},
+    h("h1", { tabindex: "-1" }, task.title || task.id),
+    h("p", {}, standing(task), " ", h("code", {}, task.id)),
+    h("div", { class: "tools" }, commandsOf(task, summary, base).map(button)),
+    h(
+      "div",
+      { class: "cards" },
+      card("Task", facts(membersOf(task)), task.description && h("p", { class: "text" }, task.description), "metadata" in task && unfolded("Metadata", task.metadata)),
+      inspect && card("What next", h("p", {}, inspect.next_action.replaceAll("_", " ")), (inspect.diagnostics ?? []).map(diagnostic)),
+      (detail.dependency_references ?? []).length > 0 && card("Waits for", list(detail.dependency_references)),
+      (tree.descendants ?? []).length > 0 && card("Below it", list(tree.descendants)),
+    ),
+    h("h2", {}, "Runs"),
+    runTable(runs, clockOf(timeline, asOf)),
+    h("h2", {}, "Events"),
+    steps(timeline, asOf, params),
+    eventTable(timeline, { empty: "There are no events here.", asOf }),
+  );
+}
+
+/** @param {any} task */
+function membersOf(task) {
+  return {
+    priority: task.priority,
+    owner: who(task.owner),
+    workspace: task.workspace_id,
+    "made by": who(task.created_by),
+    made: time(task.created_at),
+    closed: time(task.closed_at),
+    "paused by": task.paused ? who({ kind: "", ref: task.paused_by }).slice(1) : "",
+    "paused because": task.paused_reason,
+    parent: task.parent_task_id && h("a", { href: link("task", task.parent_task_id) }, task.parent_task_id),
+    "attempts allowed": task.max_attempts,
+    approval: task.approval_state === "not_required" ? "" : task.approval_state,
+  };
+}
+
+/** @param {any} found */
+function diagnostic(found) {
+  return h("p", { class: "note" }, h("strong", {}, found.title), `: ${found.message}`);
+}
+
+/**
+ * @param {string} heading
+ * @param {unknown} value
+ */
+const unfolded = (heading, value) => h("details", {}, h("summary", {}, heading), json(value));
+
+/** @param {any[]} tasks */
+function list(tasks) {
+  const item = (/** @type {any} */ each) => {
+    const task = each.task ?? each;
+    return h("li", { style: { "--depth": String(each.depth ?? 0) } }, chip(task.status), " ", taskLink(task));
+  };
+  return h("ul", { class: "tree" }, tasks.map(item));
+}
+
+/**
+ * Return the time of the moment that is looked at: of the last event there was.
+ * @param {any[]} timeline
+ * @param {string | undefined} asOf
+ */
+function clockOf(timeline, asOf) {
+  if (!asOf) return Date.now();
+  const last = timeline.filter((item) => !isLater(item, asOf)).at(-1);
+  return Date.parse(last?.timestamp ?? asOf);
+}
+
+/**
+ * @param {any[]} runs
+ * @param {number} now
+ */
+function runTable(runs, now) {
+  const begin = Math.min(...runs.map((run) => Date.parse(run.queued_at)));
+  const end = Math.max(...runs.map((run) => Date.parse(run.ended_at ?? "") || now));
+  return table(
+    "Runs",
+    {
+      Status: (run) => chip(run.status),
+      Attempt: (run) => run.attempt,
+      Holder: (run) => run.session_id || who(run.claimed_by),
+      Queued: (run) => time(run.queued_at),
+      "Waited, worked": (run) => span(run, begin, end),
+      "Lease until": (run) => (OVER.includes(run.status) ? "–" : time(run.lease_until)),
+      Outcome: (run) => outcome(run),
+      Commands: (run) => h("span", { class: "tools" }, runCommands(run).map(button)),
+    },
+    runs,
+    { empty: "It has not been run.", key: (run) => run.id },
+  );
+}
+
+/**
+ * Return how long a run waited and worked, in words and as a bar on the scale of all runs.
+ * @param {any} run
+ * @param {number} begin
+ * @param {number} end
+ */
+function span(run, begin, end) {
+  const queued = Date.parse(run.queued_at);
+  const claimed = Date.parse(run.claimed_at ?? run.ended_at ?? "") || end;
+  const ended = Date.parse(run.ended_at ?? "") || end;
+  const share = (/** @type {number} */ length) => String(length / Math.max(end - begin, 1));
+  const bar = h(
+    "div",
+    { class: "bar thin", "aria-hidden": "true" },
+    h("span", { "data-status": "none", style: { "--share": share(queued - begin) } }),
+    h("span", { "data-status": "queued", style: { "--share": share(claimed - queued) } }),
+    h("span", { "data-status": run.status, style: { "--share": share(ended - claimed) } }),
+    h("span", { "data-status": "none", style: { "--share": share(end - ended) } }),
+  );
+  return h("div", {}, duration(claimed - queued), run.claimed_at && `, ${duration(ended - claimed)}`, bar);
+}
+
+/** @param {any} run */
+function outcome(run) {
+  if (run.error) return unfolded(run.failure_kind || "error", run.error);
+  return run.result === undefined ? "–" : unfolded("result", run.result);
+}
+
+/**
+ * Return links to the moments before and after the one that is looked at, and to other events.
+ * @param {any[]} timeline
+ * @param {string | undefined} asOf
+ * @param {URLSearchParams} params
+ */
+function steps(timeline, asOf, params) {
+  const sequences = timeline.map((item) => Number(item.sequence));
+  const now = Number(asOf ?? Number.MAX_SAFE_INTEGER);
+  const before = sequences.filter((each) => each < now).at(asOf ? -1 : -2);
+  const after = asOf && sequences.find((each) => each > now);
+  const step = (/** @type {string} */ text, /** @type {any} */ to) => to && h("a", { href: changed({ as_of: to }) }, text);
+  return h(
+    "p",
+    { class: "pages" },
+    step("One event back", before),
+    step("One event on", after),
+    timeline.length === PAGE && h("a", { href: changed({ before: sequences[0] }) }, "Earlier events"),
+    params.has("before") && h("a", { href: changed({ before: undefined }) }, "The latest events"),
+  );
+}
+
+/** @type {import("./actions.js").Field} */
+const REASON = { name: "reason", label: "Reason" };
+
+/**
+ * @param {any} task
+ * @param {any} summary
+ * @param {string} base
+ * @returns {import("./actions.js").Command[]}
+ */
+function commandsOf(task, summary, base) {
+  if (CLOSED.includes(task.status)) return [];
+  const open = Boolean(summary.active_run);
+  const pending = task.approval_state === "pending";
+  return [
+    ...(task.draft ? [{ label: "Publish", path: `${base}/publish`, explain: "End the draft and queue a run.", body: () => ({}) }] : []),
+    ...(pending
+      ? [
+          { label: "Approve", path: `${base}/approve`, explain: "Approve the task and queue a run.", body: () => ({}) },
+          { label: "Reject", path: `${base}/reject`, explain: "Reject the task.", danger: true },
+        ]
+      : []),
+    ...(!task.draft && !open && !pending
+      ? [{ label: "Enqueue", path: `${base}/runs`, explain: "Queue a run for whoever may work on it.", body: () => ({}) }]
+      : []),
+    task.paused
+      ? { label: "Resume", path: `${base}/resume`, explain: "Let its runs be handed out again.", body: () => ({}) }
+      : { label: "Pause", path: `${base}/pause`, explain: "Hand out no run of it or of what lies below it.", fields: [{ ...REASON, required: true }] },
+    { label: "Cancel", path: `${base}/cancel`, explain: "End the task, its run and everything below it.", fields: [REASON], danger: true },
+  ];
+}
+
+/**
+ * @param {any} run
+ * @returns {import("./actions.js").Command[]}
+ */
+function runCommands(run) {
+  const forced = `/api/runs/${encodeURIComponent(run.id)}`;
+  if (run.status === "failed" || run.status === "canceled") {
+    return [{ label: "Retry", path: `${forced}/retry`, explain: "Queue another run after this one.", body: () => ({}) }];
+  }
+  if (OVER.includes(run.status)) return [];
+  const cancel = {
+    label: "Cancel run",
+    path: `/api/task-runs/${encodeURIComponent(run.id)}/cancel`,
+    explain: "End this run; the task stays.",
+    fields: [REASON],
+    danger: true,
+  };
+  if (run.status === "queued") return [cancel];
+  return [
+    { label: "Release", path: `${forced}/release`, explain: "Take the run away from its holder and queue it again.", fields: [REASON] },
+    { label: "Fail", path: `${forced}/fail`, explain: "Fail the run, whatever its holder does.", fields: [{ ...REASON, required: true }], danger: true },
+    cancel,
+  ];
+}
