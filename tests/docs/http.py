@@ -115,11 +115,12 @@ def _content(operation: Operation, answer: Mapping[str, Any]) -> str:
     content = answer.get("content")
     if not content:
         return ""
-    (media_type, described), *_ = content.items()
-    kind = kind_of(described["schema"], linked)
-    if operation.media_type == EVENTS:
+    media_type = operation.media_type if operation.media_type in content else JSON
+    kind = kind_of(content[media_type]["schema"], linked)
+    if media_type == EVENTS:
         return f": server-sent events; `data` is {kind}"
-    return f": {kind}{_also(operation)}" if media_type == JSON else f": `{media_type}`"
+    told = kind if media_type == JSON else f"`{media_type}`"
+    return f": {told}{_also(operation)}"
 
 
 def _also(operation: Operation) -> str:
