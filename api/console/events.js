@@ -1,7 +1,7 @@
 // @ts-check
 /** Events of the ledger as rows, each with what it carries and what it changed. */
 
-import { RequestError, get } from "./client.js";
+import { get } from "./client.js";
 import { h } from "./dom.js";
 import { json, time, who } from "./format.js";
 import { link } from "./route.js";
@@ -76,10 +76,12 @@ function summary({ payload, run }) {
 }
 
 /** @param {any} item */
-function changeOf({ sequence, task }) {
+function changeOf({ sequence, task, event_type: type }) {
   const place = h("div", {});
+  const stateAt = (/** @type {number} */ moment) => state(task.id, moment);
   const compare = async () => {
-    const [before, after] = await Promise.all([stateAt(task.id, sequence - 1), stateAt(task.id, sequence)]);
+    const before = type === "task.created" ? {} : await stateAt(sequence - 1);
+    const after = type === "task.deleted" ? {} : await stateAt(sequence);
     const rows = differences(before, after);
     place.replaceChildren(rows.length ? h("dl", { class: "changes" }, rows.map(difference)) : "nothing of the task");
   };
@@ -94,19 +96,14 @@ function difference([path, before, after]) {
 }
 
 /**
- * Return a task and its runs as they stood after a sequence, nothing before it was made.
+ * Return a task, its runs and what it waits for as they stood after a sequence.
  * @param {string} id
- * @param {number} sequence
+ * @param {number} moment
  */
-async function stateAt(id, sequence) {
-  try {
-    const { task } = await get(`/api/tasks/${encodeURIComponent(id)}`, { as_of: sequence });
-    const runs = task.runs.map((/** @type {any} */ run) => [run.id, run]);
-    return { task: task.task, runs: Object.fromEntries(runs), dependencies: task.dependencies };
-  } catch (error) {
-    if (error instanceof RequestError && error.status === 404) return {};
-    throw error;
-  }
+async function state(id, moment) {
+  const { task } = await get(`/api/tasks/${encodeURIComponent(id)}`, { as_of: moment });
+  const runs = (task.runs ?? []).map((/** @type {any} */ run) => [run.id, run]);
+  return { task: task.task, runs: Object.fromEntries(runs), dependencies: task.dependencies };
 }
 
 /**

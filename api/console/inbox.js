@@ -27,6 +27,7 @@ export async function load({ asOf, params }) {
  */
 export function render(inbox, { params }) {
   const attention = inbox.needs_attention;
+  const groups = (inbox.groups ?? []).filter((/** @type {any} */ group) => group.items?.length);
   return h(
     "div",
     {},
@@ -40,8 +41,8 @@ export function render(inbox, { params }) {
       choice("Lane", "lane", params.get("lane") ?? "", LANES),
       choice("Unread", "unread", params.get("unread") ?? "", ["true", "false"]),
     ),
-    inbox.groups.filter((/** @type {any} */ group) => group.items?.length).map(lane),
-    !inbox.groups.some((/** @type {any} */ group) => group.items?.length) && h("p", { class: "empty" }, "Nothing waits for you."),
+    groups.map(lane),
+    groups.length === 0 && h("p", { class: "empty" }, "Nothing waits for you."),
   );
 }
 

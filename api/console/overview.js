@@ -55,7 +55,7 @@ const ACTIVE = {
 
 /** @param {any} dashboard */
 function tasksByStatus(dashboard) {
-  return dashboard.status_breakdown.map((/** @type {any} */ { status, count }) => ({
+  return (dashboard.status_breakdown ?? []).map((/** @type {any} */ { status, count }) => ({
     name: status,
     count,
     href: link("tasks", "", { status }),

@@ -31,7 +31,7 @@ export async function load({ id, asOf, params }) {
  * @param {import("./main.js").Context} context
  */
 export function render({ task: detail, tree, timeline, inspect }, { asOf, params }) {
-  const { task, summary, runs } = detail;
+  const { task, summary, runs = [] } = detail;
   const base = `/api/tasks/${encodeURIComponent(task.id)}`;
   return h(
     "div",
@@ -44,7 +44,7 @@ export function render({ task: detail, tree, timeline, inspect }, { asOf, params
       { class: "cards" },
       card("Task", facts(membersOf(task)), task.description && h("p", { class: "text" }, task.description), "metadata" in task && unfolded("Metadata", task.metadata)),
       inspect && card("What next", h("p", {}, inspect.next_action.replaceAll("_", " ")), (inspect.diagnostics ?? []).map(diagnostic)),
-      (detail.dependency_references ?? []).length > 0 && card("Waits for", list(detail.dependency_references)),
+      (detail.dependency_references ?? []).length > 0 && card("Waits for", list(detail.dependency_references.map((/** @type {any} */ each) => each.depends_on))),
       (tree.descendants ?? []).length > 0 && card("Below it", list(tree.descendants)),
     ),
     h("h2", {}, "Runs"),
