@@ -6,6 +6,8 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final, cast
 from urllib.parse import parse_qsl
 
+from msgspec import Struct
+
 from domain.errors import ValidationError
 from domain.instants import SECOND
 from domain.recorded import SCHEDULER_STREAM
@@ -27,13 +29,17 @@ _OF_ONE_TASK: Final[Mapping[str, Kin]] = {
     "getTaskTree": "tree",
     "listTaskRuns": "runs",
     "getTaskRun": "run",
+    "getTaskTimeline": "runs",
 }
+_OF_THE_LEDGER: Final = "getLedgerTimeline"
+"""What was recorded never changes, so this reads the live rows up to the moment."""
 READ_OF_ONE_TASK: Final = frozenset({"tasks", "runs", "registry", "timeline"})
 """The read models that answers about one task are read from."""
 
 REWINDING: Final = frozenset(
     {
         *_OF_ONE_TASK,
+        _OF_THE_LEDGER,
         "listTasks",
         "getScheduler",
         "getSchedulerBacklog",
@@ -90,6 +96,12 @@ def wanted(query_string: bytes) -> str | None:
     return next((value.strip() for name, value in pairs if name == _PARAMETER), None)
 
 
+class PastHub(Struct, frozen=True):
+    """What handlers ask of the feed: how far the ledger had come."""
+
+    head: int
+
+
 class PastLedger:
     """What handlers ask of the ledger, as it was."""
 
@@ -113,6 +125,7 @@ class PastServices:
         self.started_at = services.started_at
         self.blobs = services.blobs
         self.ledger = PastLedger(reader)
+        self.hub = PastHub(moment.sequence)
         self._live = services.ledger
         self._moment = moment
 
@@ -174,7 +187,10 @@ class Pasts:
         except MomentError as error:
             raise ValidationError(f"{_PARAMETER}: {error}") from error
         task_id = self._task_of(operation, item)
-        if task_id:
+        reader: SqlReader
+        if operation == _OF_THE_LEDGER:
+            reader = services.ledger.reader
+        elif task_id:
             reader = await self._related(moment.sequence, task_id, _OF_ONE_TASK[operation])
         else:
             reader = await services.moments.reader_at(moment.sequence, _needed_by(operation))

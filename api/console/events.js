@@ -11,7 +11,7 @@ const TOLD = ["status", "reason", "error", "title", "text", "name", "summary", "
 /**
  * Return a table of events; a sequence leads to the moment right after that event.
  * @param {any[]} items
- * @param {{empty: string, asOf?: string | undefined}} options what comes after `asOf` is dimmed
+ * @param {{empty: string, asOf?: string | undefined}} options `asOf` is the sequence that is looked at
  */
 export function eventTable(items, { empty, asOf = "" }) {
   if (!items.length) return h("p", { class: "empty" }, empty);
@@ -41,7 +41,6 @@ function row(item, asOf) {
       "data-key": `${item.sequence} ${asOf}`,
       "data-final": true,
       "aria-current": String(item.sequence) === asOf && "true",
-      class: isLater(item, asOf) && "later",
     },
     h("td", { "data-label": "Sequence" }, h("a", { href: moment, title: "see how it stood right after this" }, item.sequence)),
     h("td", { "data-label": "Time" }, time(item.timestamp)),
@@ -50,16 +49,6 @@ function row(item, asOf) {
     h("td", { "data-label": "By" }, who(item.actor)),
     h("td", { "data-label": "What" }, opened(item)),
   );
-}
-
-/**
- * Return whether an event comes after the moment that is looked at.
- * @param {any} item
- * @param {string} asOf a sequence, a time, or empty for now
- */
-export function isLater({ sequence, timestamp }, asOf) {
-  if (!asOf) return false;
-  return /^\d+$/.test(asOf) ? sequence > Number(asOf) : Date.parse(timestamp) > Date.parse(asOf);
 }
 
 /** @param {any} item */

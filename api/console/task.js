@@ -2,9 +2,9 @@
 /** One task: how it stands, what can be done, its runs, and every event that made it so. */
 
 import { button } from "./actions.js";
-import { get } from "./client.js";
+import { RequestError, get } from "./client.js";
 import { h } from "./dom.js";
-import { eventTable, isLater } from "./events.js";
+import { eventTable } from "./events.js";
 import { chip, duration, json, time, who } from "./format.js";
 import { card, facts, standing, table, taskLink } from "./parts.js";
 import { changed, link } from "./route.js";
@@ -17,20 +17,38 @@ const OVER = ["completed", "failed", "canceled"];
 /** @param {import("./main.js").Context} context */
 export async function load({ id, asOf, params }) {
   const path = `/api/tasks/${encodeURIComponent(id)}`;
+  const before = params.get("before") ?? AT_THE_END;
   const [{ task }, { tree }, inspected, { timeline }] = await Promise.all([
     get(path, { as_of: asOf }),
     get(`${path}/tree`, { as_of: asOf }),
     asOf ? null : get(`${path}/inspect`),
-    get(`${path}/timeline`, { before_sequence: params.get("before") ?? AT_THE_END, limit: PAGE }),
+    get(`${path}/timeline`, { as_of: asOf, before_sequence: before, limit: PAGE }),
   ]);
-  return { task, tree, timeline, inspect: inspected?.inspect };
+  const next = asOf && (await nextAfter(path, timeline.at(-1).sequence));
+  return { task, tree, timeline, next, inspect: inspected?.inspect };
+}
+
+/**
+ * Return the sequence of the event after one, undefined when there is none, or no task any more.
+ * @param {string} path
+ * @param {number} sequence
+ * @returns {Promise<number | undefined>}
+ */
+async function nextAfter(path, sequence) {
+  try {
+    const { timeline } = await get(`${path}/timeline`, { after_sequence: sequence, limit: 1 });
+    return timeline[0]?.sequence;
+  } catch (error) {
+    if (error instanceof RequestError && error.status === 404) return undefined;
+    throw error;
+  }
 }
 
 /**
  * @param {Awaited<ReturnType<typeof load>>} data
  * @param {import("./main.js").Context} context
  */
-export function render({ task: detail, tree, timeline, inspect }, { asOf, params }) {
+export function render({ task: detail, tree, timeline, next, inspect }, { asOf, params }) {
   const { task, summary, runs = [] } = detail;
   const base = `/api/tasks/${encodeURIComponent(task.id)}`;
   return h(
@@ -48,9 +66,9 @@ export function render({ task: detail, tree, timeline, inspect }, { asOf, params
       (tree.descendants ?? []).length > 0 && card("Below it", list(tree.descendants)),
     ),
     h("h2", {}, "Runs"),
-    runTable(runs, clockOf(timeline, asOf)),
+    runTable(runs, asOf ? Date.parse(timeline.at(-1)?.timestamp) : Date.now()),
     h("h2", {}, "Events"),
-    steps(timeline, asOf, params),
+    steps(timeline, next, asOf, params),
     eventTable(timeline, { empty: "There are no events here.", asOf }),
   );
 }
@@ -90,17 +108,6 @@ function list(tasks) {
     return h("li", { style: { "--depth": String(each.depth ?? 0) } }, chip(task.status), " ", taskLink(task));
   };
   return h("ul", { class: "tree" }, tasks.map(item));
-}
-
-/**
- * Return the time of the moment that is looked at: of the last event there was.
- * @param {any[]} timeline
- * @param {string | undefined} asOf
- */
-function clockOf(timeline, asOf) {
-  if (!asOf) return Date.now();
-  const last = timeline.filter((item) => !isLater(item, asOf)).at(-1);
-  return Date.parse(last?.timestamp ?? asOf);
 }
 
 /**
@@ -158,20 +165,19 @@ function outcome(run) {
 /**
  * Return links to the moments before and after the one that is looked at, and to other events.
  * @param {any[]} timeline
+ * @param {number | undefined | ""} next
  * @param {string | undefined} asOf
  * @param {URLSearchParams} params
  */
-function steps(timeline, asOf, params) {
+function steps(timeline, next, asOf, params) {
   const sequences = timeline.map((item) => Number(item.sequence));
-  const now = Number(asOf ?? Number.MAX_SAFE_INTEGER);
-  const before = sequences.filter((each) => each < now).at(asOf ? -1 : -2);
-  const after = asOf && sequences.find((each) => each > now);
-  const step = (/** @type {string} */ text, /** @type {any} */ to) => to && h("a", { href: changed({ as_of: to }) }, text);
+  const current = asOf === String(sequences.at(-1)) || !asOf;
+  const before = sequences.at(current ? -2 : -1);
   return h(
     "p",
     { class: "pages" },
-    step("One event back", before),
-    step("One event on", after),
+    before && h("a", { href: changed({ as_of: before }) }, "One event back"),
+    next && h("a", { href: changed({ as_of: next }) }, "One event on"),
     timeline.length === PAGE && h("a", { href: changed({ before: sequences[0] }) }, "Earlier events"),
     params.has("before") && h("a", { href: changed({ before: undefined }) }, "The latest events"),
   );

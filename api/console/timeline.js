@@ -3,7 +3,7 @@
 
 import { get } from "./client.js";
 import { h } from "./dom.js";
-import { eventTable, isLater } from "./events.js";
+import { eventTable } from "./events.js";
 import { number } from "./format.js";
 import { choice, entry } from "./parts.js";
 import { changed } from "./route.js";
@@ -13,17 +13,11 @@ const AT_THE_END = Number.MAX_SAFE_INTEGER;
 
 /** @param {import("./main.js").Context} context */
 export async function load({ params, asOf }) {
-  const before = Number(params.get("before")) || beginningAt(asOf);
   const [page, { workspaces }] = await Promise.all([
-    latest(before, filtersOf(params), asOf ?? ""),
+    latest(Number(params.get("before")) || AT_THE_END, { ...filtersOf(params), as_of: asOf }),
     get("/api/workspaces"),
   ]);
-  return { ...page, before, workspaces: workspaces.map((/** @type {any} */ each) => each.id) };
-}
-
-/** @param {string} [asOf] */
-function beginningAt(asOf = "") {
-  return /^\d+$/.test(asOf) ? Number(asOf) + 1 : AT_THE_END;
+  return { ...page, workspaces: workspaces.map((/** @type {any} */ each) => each.id) };
 }
 
 /**
@@ -31,16 +25,15 @@ function beginningAt(asOf = "") {
  * server looks through a part of the ledger at a time.
  * @param {number} before
  * @param {import("./client.js").Query} filters
- * @param {string} asOf events after this are left out
  */
-async function latest(before, filters, asOf) {
+async function latest(before, filters) {
   /** @type {any[]} */
   const items = [];
   let next = before;
   while (next > 1 && items.length < PAGE) {
     const limit = PAGE - items.length;
     const page = await get("/api/timeline", { ...filters, before_sequence: next, limit });
-    items.push(...page.timeline.filter((/** @type {any} */ item) => !isLater(item, asOf)).reverse());
+    items.push(...page.timeline.reverse());
     next = page.next_before;
   }
   return { items, next };

@@ -16,6 +16,11 @@ PATHS = (
     "/api/tasks/b",
     "/api/tasks/a/tree",
     "/api/tasks/a/runs",
+    "/api/tasks/a/timeline",
+    "/api/tasks/b/timeline?before_sequence=1000&limit=2",
+    "/api/timeline",
+    "/api/timeline?type=task.created&limit=2",
+    "/api/timeline?before_sequence=1000&limit=3",
     "/api/scheduler",
     "/api/scheduler/backlog",
     "/api/observe/tasks/inbox",
@@ -95,7 +100,7 @@ def test_a_sequence_beyond_the_head_is_called_that(told: Told, text: str) -> Non
 
 @pytest.mark.parametrize(
     "path",
-    ["/api/tasks/a/inspect", "/api/tasks/a/timeline", "/api/tasks/a/stream", "/api/timeline"],
+    ["/api/tasks/a/inspect", "/api/tasks/a/stream", "/api/stream"],
 )
 def test_what_is_told_of_now_alone_does_not_pretend_otherwise(told: Told, path: str) -> None:
     refused = told.server.client.get(path, params={"as_of": "3"})

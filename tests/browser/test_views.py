@@ -174,9 +174,22 @@ def test_the_past_is_shown_as_it_was(page: Page, client: Client) -> None:
     expect(runs).to_contain_text("claimed")
     page.get_by_role("link", name="Timeline").click()
     expect(page.locator("h1")).to_have_text("Timeline")
-    expect(row(page, "task.run_failed")).to_have_count(0)
+    field = page.get_by_label("Event type")
+    field.fill("task.run_failed")
+    field.press("Enter")
+    expect(page.get_by_text("No event is like that.")).to_be_visible()
     page.get_by_role("button", name="Back to now").click()
     expect(row(page, "task.run_failed")).to_have_count(1)
+
+
+def test_a_deleted_task_is_still_there_in_the_past(page: Page, watch: Any, client: Client) -> None:
+    watch.expect("404")
+    client.create(id="gone", title="Gone by now")
+    then = client.ok("GET", "/api/timeline?limit=1")["head"]
+    client.ok("DELETE", "/api/tasks/gone", status=204)
+    show(page, f"task/gone?as_of={then}", "Gone by now")
+
+    expect(page.locator(".events tbody tr code")).to_have_text(["task.created"])
 
 
 def test_what_is_refused_is_told(page: Page, watch: Any, client: Client) -> None:
