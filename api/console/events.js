@@ -11,11 +11,12 @@ const TOLD = ["status", "reason", "error", "title", "text", "name", "summary", "
 /**
  * Return a table of events; a sequence leads to the moment right after that event.
  * @param {any[]} items
- * @param {{empty: string, asOf?: string | undefined}} options `asOf` is the sequence that is looked at
+ * @param {{empty: string, asOf?: string | undefined, ofTask?: boolean}} options `asOf` is the sequence
+ *   that is looked at; events `ofTask` do not name their task
  */
-export function eventTable(items, { empty, asOf = "" }) {
+export function eventTable(items, { empty, asOf = "", ofTask = false }) {
   if (!items.length) return h("p", { class: "empty" }, empty);
-  const names = ["Sequence", "Time", "Event", "Task", "By", "What"];
+  const names = ["Sequence", "Time", "Event", ...(ofTask ? [] : ["Task"]), "By", "What"];
   return h(
     "div",
     { class: "scroll", tabindex: "0", role: "region", "aria-label": "Events" },
@@ -24,7 +25,7 @@ export function eventTable(items, { empty, asOf = "" }) {
       { class: "events" },
       h("caption", { class: "hidden" }, "Events"),
       h("thead", {}, h("tr", {}, names.map((name) => h("th", { scope: "col" }, name)))),
-      h("tbody", {}, items.map((item) => row(item, asOf))),
+      h("tbody", {}, items.map((item) => row(item, asOf, ofTask))),
     ),
   );
 }
@@ -32,8 +33,9 @@ export function eventTable(items, { empty, asOf = "" }) {
 /**
  * @param {any} item
  * @param {string} asOf
+ * @param {boolean} ofTask
  */
-function row(item, asOf) {
+function row(item, asOf, ofTask) {
   const moment = link(item.task ? "task" : "overview", item.task?.id, { as_of: item.sequence });
   return h(
     "tr",
@@ -45,7 +47,7 @@ function row(item, asOf) {
     h("td", { "data-label": "Sequence" }, h("a", { href: moment, title: "see how it stood right after this" }, item.sequence)),
     h("td", { "data-label": "Time" }, time(item.timestamp)),
     h("td", { "data-label": "Event" }, h("code", {}, item.event_type)),
-    h("td", { "data-label": "Task" }, item.task ? h("a", { href: link("task", item.task.id) }, item.task.title || item.task.id) : "–"),
+    !ofTask && h("td", { "data-label": "Task" }, item.task ? h("a", { href: link("task", item.task.id) }, item.task.title || item.task.id) : "–"),
     h("td", { "data-label": "By" }, who(item.actor)),
     h("td", { "data-label": "What" }, opened(item)),
   );

@@ -69,7 +69,7 @@ export function render({ task: detail, tree, timeline, next, inspect }, { asOf, 
     runTable(runs, asOf ? Date.parse(timeline.at(-1)?.timestamp) : Date.now()),
     h("h2", {}, "Events"),
     steps(timeline, next, asOf, params),
-    eventTable(timeline, { empty: "There are no events here.", asOf }),
+    eventTable(timeline, { empty: "There are no events here.", asOf, ofTask: true }),
   );
 }
 
