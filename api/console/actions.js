@@ -38,17 +38,29 @@ function open(command) {
   const form = /** @type {HTMLFormElement} */ (
     h(
       "form",
-      { onsubmit: (/** @type {Event} */ event) => submit(event, command, refusal), oninput: () => show() },
+      {
+        onsubmit: (/** @type {Event} */ event) => submit(event, command, refusal),
+        oninput: () => show(),
+      },
       h("h2", { id: "command-title" }, command.label),
       h("p", {}, command.explain),
       fields,
       refusal,
-      h("details", {}, h("summary", {}, "As a shell command"), h("pre", { class: "json", tabindex: "0" }, curl)),
+      h(
+        "details",
+        {},
+        h("summary", {}, "As a shell command"),
+        h("pre", { class: "json", tabindex: "0" }, curl),
+      ),
       h(
         "menu",
         {},
         h("button", { type: "button", onclick: () => close() }, "Leave it"),
-        h("button", { type: "submit", class: command.danger ? "danger" : "primary" }, command.label),
+        h(
+          "button",
+          { type: "submit", class: command.danger ? "danger" : "primary" },
+          command.label,
+        ),
       ),
     )
   );
@@ -65,11 +77,20 @@ function open(command) {
 function fieldOf({ name, label, required, kind = "text", value = "" }) {
   const common = { name, required, "aria-required": required ? "true" : undefined };
   const input = Array.isArray(kind)
-    ? h("select", common, kind.map((each) => h("option", { value: each, selected: each === value }, each || "none")))
+    ? h(
+        "select",
+        common,
+        kind.map((each) => h("option", { value: each, selected: each === value }, each || "none")),
+      )
     : kind === "area"
       ? h("textarea", { ...common, rows: 4 }, value)
       : h("input", { ...common, value, autocomplete: "off" });
-  return h("label", { class: "field" }, h("span", {}, label, required ? "" : h("small", {}, " optional")), input);
+  return h(
+    "label",
+    { class: "field" },
+    h("span", {}, label, required ? "" : h("small", {}, " optional")),
+    input,
+  );
 }
 
 /**
@@ -78,7 +99,9 @@ function fieldOf({ name, label, required, kind = "text", value = "" }) {
  */
 function bodyOf(command, form) {
   const given = Object.fromEntries(
-    [...new FormData(form)].map(([name, value]) => [name, String(value).trim()]).filter(([, value]) => value),
+    [...new FormData(form)]
+      .map(([name, value]) => [name, String(value).trim()])
+      .filter(([, value]) => value),
   );
   if (command.body) return command.body(given);
   return command.fields?.length ? given : undefined;

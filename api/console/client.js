@@ -49,7 +49,9 @@ export const post = (path, body) => ask("POST", path, body);
  * @param {Query} query
  */
 export function pathWith(path, query) {
-  const given = Object.entries(query).filter(([, value]) => value !== undefined && value !== null && value !== "");
+  const given = Object.entries(query).filter(
+    ([, value]) => value !== undefined && value !== null && value !== "",
+  );
   const text = new URLSearchParams(given.map(([name, value]) => [name, String(value)])).toString();
   return text ? `${path}?${text}` : path;
 }
@@ -75,8 +77,15 @@ export function asCurl(path, body) {
  * @param {unknown} [body]
  */
 async function ask(method, path, body) {
-  const headers = { ...authorization(), ...(body === undefined ? {} : { "Content-Type": "application/json" }) };
-  const answer = await reach(path, { method, headers, body: body === undefined ? null : JSON.stringify(body) });
+  const headers = {
+    ...authorization(),
+    ...(body === undefined ? {} : { "Content-Type": "application/json" }),
+  };
+  const answer = await reach(path, {
+    method,
+    headers,
+    body: body === undefined ? null : JSON.stringify(body),
+  });
   const text = await answer.text();
   if (!answer.ok) throw new RequestError(answer.status, refusal(text) || answer.statusText);
   return text ? JSON.parse(text, exact) : null;
@@ -117,7 +126,8 @@ function refusal(text) {
  */
 function exact(_, value, context) {
   const raw = /** @type {any} */ (JSON).rawJSON;
-  const whole = typeof value === "number" && Number.isInteger(value) && !Number.isSafeInteger(value);
+  const whole =
+    typeof value === "number" && Number.isInteger(value) && !Number.isSafeInteger(value);
   return whole && raw && context?.source ? raw(context.source) : value;
 }
 
@@ -134,7 +144,10 @@ export async function follow(after, signal, tell) {
   while (!signal.aborted) {
     try {
       const path = pathWith("/api/stream", { after_sequence: last });
-      const answer = await reach(path, { headers: { ...authorization(), Accept: "text/event-stream" }, signal });
+      const answer = await reach(path, {
+        headers: { ...authorization(), Accept: "text/event-stream" },
+        signal,
+      });
       if (!answer.ok) throw new RequestError(answer.status, refusal(await answer.text()));
       tell.state(true);
       failures = 0;

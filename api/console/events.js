@@ -6,7 +6,17 @@ import { h } from "./dom.js";
 import { json, time, who } from "./format.js";
 import { link } from "./route.js";
 
-const TOLD = ["status", "reason", "error", "title", "text", "name", "summary", "workspace_id", "projection"];
+const TOLD = [
+  "status",
+  "reason",
+  "error",
+  "title",
+  "text",
+  "name",
+  "summary",
+  "workspace_id",
+  "projection",
+];
 
 /**
  * Return a table of events; a sequence leads to the moment right after that event.
@@ -24,8 +34,20 @@ export function eventTable(items, { empty, asOf = "", ofTask = false }) {
       "table",
       { class: "events" },
       h("caption", { class: "hidden" }, "Events"),
-      h("thead", {}, h("tr", {}, names.map((name) => h("th", { scope: "col" }, name)))),
-      h("tbody", {}, items.map((item) => row(item, asOf, ofTask))),
+      h(
+        "thead",
+        {},
+        h(
+          "tr",
+          {},
+          names.map((name) => h("th", { scope: "col" }, name)),
+        ),
+      ),
+      h(
+        "tbody",
+        {},
+        items.map((item) => row(item, asOf, ofTask)),
+      ),
     ),
   );
 }
@@ -44,10 +66,21 @@ function row(item, asOf, ofTask) {
       "data-final": true,
       "aria-current": String(item.sequence) === asOf && "true",
     },
-    h("td", { "data-label": "Sequence" }, h("a", { href: moment, title: "see how it stood right after this" }, item.sequence)),
+    h(
+      "td",
+      { "data-label": "Sequence" },
+      h("a", { href: moment, title: "see how it stood right after this" }, item.sequence),
+    ),
     h("td", { "data-label": "Time" }, time(item.timestamp)),
     h("td", { "data-label": "Event" }, h("code", {}, item.event_type)),
-    !ofTask && h("td", { "data-label": "Task" }, item.task ? h("a", { href: link("task", item.task.id) }, item.task.title || item.task.id) : "–"),
+    !ofTask &&
+      h(
+        "td",
+        { "data-label": "Task" },
+        item.task
+          ? h("a", { href: link("task", item.task.id) }, item.task.title || item.task.id)
+          : "–",
+      ),
     h("td", { "data-label": "By" }, who(item.actor)),
     h("td", { "data-label": "What" }, opened(item)),
   );
@@ -62,8 +95,12 @@ function opened(item) {
 
 /** @param {any} item */
 function summary({ payload, run }) {
-  const told = TOLD.map((name) => payload?.[name]).filter((value) => typeof value === "string" && value);
-  return [...told, run && `attempt ${run.attempt}`].filter(Boolean).join(", ").slice(0, 160) || "details";
+  const told = TOLD.map((name) => payload?.[name]).filter(
+    (value) => typeof value === "string" && value,
+  );
+  return (
+    [...told, run && `attempt ${run.attempt}`].filter(Boolean).join(", ").slice(0, 160) || "details"
+  );
 }
 
 /** @param {any} item */
@@ -74,7 +111,9 @@ function changeOf({ sequence, task, event_type: type }) {
     const before = type === "task.created" ? {} : await stateAt(sequence - 1);
     const after = type === "task.deleted" ? {} : await stateAt(sequence);
     const rows = differences(before, after);
-    place.replaceChildren(rows.length ? h("dl", { class: "changes" }, rows.map(difference)) : "nothing of the task");
+    place.replaceChildren(
+      rows.length ? h("dl", { class: "changes" }, rows.map(difference)) : "nothing of the task",
+    );
   };
   const onclick = () => compare().catch((error) => place.replaceChildren(String(error.message)));
   return h("div", {}, h("button", { type: "button", onclick }, "What it changed"), place);
@@ -82,8 +121,14 @@ function changeOf({ sequence, task, event_type: type }) {
 
 /** @param {[string, unknown, unknown]} change */
 function difference([path, before, after]) {
-  const shown = (/** @type {unknown} */ value) => (value === undefined ? "nothing" : JSON.stringify(value));
-  return h("div", {}, h("dt", {}, path), h("dd", {}, h("del", {}, shown(before)), " → ", h("ins", {}, shown(after))));
+  const shown = (/** @type {unknown} */ value) =>
+    value === undefined ? "nothing" : JSON.stringify(value);
+  return h(
+    "div",
+    {},
+    h("dt", {}, path),
+    h("dd", {}, h("del", {}, shown(before)), " → ", h("ins", {}, shown(after))),
+  );
 }
 
 /**
@@ -108,7 +153,9 @@ export function differences(before, after, path = "") {
   if (JSON.stringify(before) === JSON.stringify(after)) return [];
   if (!isObject(before) || !isObject(after)) return [[path, before, after]];
   const names = [...new Set([...Object.keys(before), ...Object.keys(after)])];
-  return names.flatMap((name) => differences(before[name], after[name], path ? `${path}.${name}` : name));
+  return names.flatMap((name) =>
+    differences(before[name], after[name], path ? `${path}.${name}` : name),
+  );
 }
 
 /**

@@ -4,7 +4,10 @@
 import { h } from "./dom.js";
 
 const CLOCK = new Intl.DateTimeFormat(undefined, { timeStyle: "medium" });
-const DAY_AND_CLOCK = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "medium" });
+const DAY_AND_CLOCK = new Intl.DateTimeFormat(undefined, {
+  dateStyle: "medium",
+  timeStyle: "medium",
+});
 const NUMBER = new Intl.NumberFormat();
 const STEPS = /** @type {const} */ ([
   ["d", 86_400_000],

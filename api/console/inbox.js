@@ -32,8 +32,17 @@ export function render(inbox, { params }) {
     "div",
     {},
     h("h1", { tabindex: "-1" }, "Inbox"),
-    h("p", {}, `${number(inbox.total)} for you, ${number(inbox.unread_total)} unread, ${number(inbox.archived_total)} archived`),
-    attention?.count > 0 && h("p", { class: "banner" }, `${number(attention.count)} runs need attention: nobody takes them, or their leases keep running out.`),
+    h(
+      "p",
+      {},
+      `${number(inbox.total)} for you, ${number(inbox.unread_total)} unread, ${number(inbox.archived_total)} archived`,
+    ),
+    attention?.count > 0 &&
+      h(
+        "p",
+        { class: "banner" },
+        `${number(attention.count)} runs need attention: nobody takes them, or their leases keep running out.`,
+      ),
     h(
       "div",
       { class: "tools", role: "search" },
@@ -58,7 +67,10 @@ function lane({ lane: name, count, items }) {
 
 /** @type {Record<string, (item: any) => import("./dom.js").Child | import("./dom.js").Child[]>} */
 const COLUMNS = {
-  Task: (item) => [!item.triage.read && h("strong", { class: "unread" }, "unread "), taskLink(item.task)],
+  Task: (item) => [
+    !item.triage.read && h("strong", { class: "unread" }, "unread "),
+    taskLink(item.task),
+  ],
   Status: (item) => standing({ ...item.task, approval_state: item.approval_state }),
   Run: (item) => (item.run ? [chip(item.run.status), item.run.error && ` ${item.run.error}`] : "–"),
   Why: (item) => item.blocking_reason || "–",
@@ -73,8 +85,16 @@ const COLUMNS = {
 function triage({ task, triage: state }) {
   const path = `/api/tasks/${encodeURIComponent(task.id)}/triage`;
   return [
-    ...(state.read ? [] : [{ label: "Read", path: `${path}/read`, explain: "Mark it as read until it changes." }]),
-    ...(state.archived ? [] : [{ label: "Archive", path: `${path}/archive`, explain: "Put it away until it changes." }]),
-    { label: "Dismiss", path: `${path}/dismiss`, explain: "Take it out of your inbox until it changes." },
+    ...(state.read
+      ? []
+      : [{ label: "Read", path: `${path}/read`, explain: "Mark it as read until it changes." }]),
+    ...(state.archived
+      ? []
+      : [{ label: "Archive", path: `${path}/archive`, explain: "Put it away until it changes." }]),
+    {
+      label: "Dismiss",
+      path: `${path}/dismiss`,
+      explain: "Take it out of your inbox until it changes.",
+    },
   ];
 }

@@ -108,7 +108,19 @@ function refuse(error, name) {
     askForToken(error.message);
     return;
   }
-  put(`${name} refused`, h("div", {}, h("h1", { tabindex: "-1" }, "Not shown"), h("p", { class: "refusal", role: "alert" }, error instanceof Error ? error.message : String(error))));
+  put(
+    `${name} refused`,
+    h(
+      "div",
+      {},
+      h("h1", { tabindex: "-1" }, "Not shown"),
+      h(
+        "p",
+        { class: "refusal", role: "alert" },
+        error instanceof Error ? error.message : String(error),
+      ),
+    ),
+  );
 }
 
 /**
@@ -118,7 +130,8 @@ function refuse(error, name) {
  */
 function frame(name, asOf) {
   const current = name === "task" ? "tasks" : name;
-  const entry = (/** @type {readonly [string, string]} */ [view, text]) => h("li", {}, h("a", { href: link(view), "aria-current": view === current && "page" }, text));
+  const entry = (/** @type {readonly [string, string]} */ [view, text]) =>
+    h("li", {}, h("a", { href: link(view), "aria-current": view === current && "page" }, text));
   document.documentElement.dataset["past"] = String(asOf !== undefined);
   morph(byId("nav"), h("ul", { id: "nav" }, NAMES.map(entry)));
   morph(byId("moment"), moment(asOf));
@@ -130,12 +143,20 @@ function frame(name, asOf) {
  */
 function moment(asOf) {
   const choose = (/** @type {string} */ value) => go(changed({ as_of: value, before: undefined }));
-  const valueOf = (/** @type {Event} */ event) => /** @type {HTMLInputElement} */ (event.target).value.trim();
+  const valueOf = (/** @type {Event} */ event) =>
+    /** @type {HTMLInputElement} */ (event.target).value.trim();
   const place = asOf && /^\d+$/.test(asOf) ? Number(asOf) : head;
   return h(
     "div",
     { id: "moment", role: "group", "aria-label": "The moment that is looked at" },
-    h("input", { type: "range", min: 0, max: head, value: place, "aria-label": "Sequence", onchange: (/** @type {Event} */ event) => choose(valueOf(event)) }),
+    h("input", {
+      type: "range",
+      min: 0,
+      max: head,
+      value: place,
+      "aria-label": "Sequence",
+      onchange: (/** @type {Event} */ event) => choose(valueOf(event)),
+    }),
     h("input", {
       type: "text",
       value: asOf ?? "",
@@ -175,13 +196,18 @@ async function begin() {
     head = Number((await get("/api/timeline", { limit: 1 })).head);
   } catch (error) {
     refuse(error, "ledger");
-    if (error instanceof RequestError && error.status === 0) setTimeout(() => void begin(), RETRY_AFTER);
+    if (error instanceof RequestError && error.status === 0)
+      setTimeout(() => void begin(), RETRY_AFTER);
     return;
   }
   if (signal.aborted) return;
   drawMoment();
   void show();
-  void follow(head, signal, { event: arrived, state: tellState, refused: (error) => refuse(error, "stream") });
+  void follow(head, signal, {
+    event: arrived,
+    state: tellState,
+    refused: (error) => refuse(error, "stream"),
+  });
 }
 
 /** @param {string} why */
@@ -190,7 +216,9 @@ function askForToken(why) {
   if (dialog.open) return;
   const onsubmit = (/** @type {Event} */ event) => {
     event.preventDefault();
-    token.set(String(new FormData(/** @type {HTMLFormElement} */ (event.target)).get("token")).trim());
+    token.set(
+      String(new FormData(/** @type {HTMLFormElement} */ (event.target)).get("token")).trim(),
+    );
     dialog.close();
     showForgetting();
     void begin();
@@ -200,9 +228,18 @@ function askForToken(why) {
       "form",
       { onsubmit },
       h("h2", { id: "command-title" }, "Access token"),
-      h("p", {}, "This server lets in who has a token: `taskledger token create` makes one. It is kept in this tab until you close it."),
+      h(
+        "p",
+        {},
+        "This server lets in who has a token: `taskledger token create` makes one. It is kept in this tab until you close it.",
+      ),
       token.get() && h("p", { class: "refusal", role: "alert" }, why),
-      h("label", { class: "field" }, h("span", {}, "Token"), h("input", { name: "token", type: "password", required: true, autocomplete: "off" })),
+      h(
+        "label",
+        { class: "field" },
+        h("span", {}, "Token"),
+        h("input", { name: "token", type: "password", required: true, autocomplete: "off" }),
+      ),
       h("menu", {}, h("button", { type: "submit", class: "primary" }, "Come in")),
     ),
   );
@@ -215,7 +252,8 @@ function showForgetting() {
 
 /** @param {KeyboardEvent} event */
 function shortcut(event) {
-  const typing = event.target instanceof HTMLElement && event.target.closest("input, textarea, select, dialog");
+  const typing =
+    event.target instanceof HTMLElement && event.target.closest("input, textarea, select, dialog");
   if (typing || event.ctrlKey || event.metaKey || event.altKey || event.key !== "/") return;
   event.preventDefault();
   const search = () => /** @type {HTMLElement | null} */ (page.querySelector("input[type=search]"));

@@ -23,7 +23,12 @@ export function render({ dashboard, scheduler }) {
     "div",
     {},
     h("h1", { tabindex: "-1" }, "Overview"),
-    scheduler.paused && h("p", { class: "banner" }, `The scheduler is paused: ${scheduler.paused_reason || "no reason given"}. Nothing is handed out.`),
+    scheduler.paused &&
+      h(
+        "p",
+        { class: "banner" },
+        `The scheduler is paused: ${scheduler.paused_reason || "no reason given"}. Nothing is handed out.`,
+      ),
     h(
       "div",
       { class: "cards" },
@@ -62,11 +67,22 @@ function tasksByStatus(dashboard) {
   }));
 }
 
-const RUN_STATUSES = ["queued", "claimed", "starting", "running", "needs_attention", "completed", "failed", "canceled"];
+const RUN_STATUSES = [
+  "queued",
+  "claimed",
+  "starting",
+  "running",
+  "needs_attention",
+  "completed",
+  "failed",
+  "canceled",
+];
 
 /** @param {Record<string, number>} totals */
 function runsByStatus(totals) {
-  return RUN_STATUSES.map((name) => ({ name, count: totals[`${name}_runs`] ?? 0 })).filter(({ count }) => count);
+  return RUN_STATUSES.map((name) => ({ name, count: totals[`${name}_runs`] ?? 0 })).filter(
+    ({ count }) => count,
+  );
 }
 
 /** @param {any} dashboard */
@@ -87,7 +103,9 @@ function waitingOf(queue) {
   return {
     "oldest since": time(queue.oldest_queued_at),
     "oldest age": queue.total ? duration(queue.oldest_queue_age_ms) : "",
-    ...Object.fromEntries(channels.map((/** @type {any} */ each) => [words(each.network_channel), number(each.count)])),
+    ...Object.fromEntries(
+      channels.map((/** @type {any} */ each) => [words(each.network_channel), number(each.count)]),
+    ),
   };
 }
 

@@ -25,8 +25,20 @@ export function table(caption, columns, rows, { empty, key }) {
       "table",
       {},
       h("caption", { class: "hidden" }, caption),
-      h("thead", {}, h("tr", {}, names.map((name) => h("th", { scope: "col" }, name)))),
-      h("tbody", {}, rows.map((row) => h("tr", { "data-key": String(key(row)) }, cells(columns, row)))),
+      h(
+        "thead",
+        {},
+        h(
+          "tr",
+          {},
+          names.map((name) => h("th", { scope: "col" }, name)),
+        ),
+      ),
+      h(
+        "tbody",
+        {},
+        rows.map((row) => h("tr", { "data-key": String(key(row)) }, cells(columns, row))),
+      ),
     ),
   );
 }
@@ -37,7 +49,9 @@ export function table(caption, columns, rows, { empty, key }) {
  * @param {T} row
  */
 function cells(columns, row) {
-  return Object.entries(columns).map(([name, cell]) => h("td", { "data-label": name }, ...[cell(row)].flat()));
+  return Object.entries(columns).map(([name, cell]) =>
+    h("td", { "data-label": name }, ...[cell(row)].flat()),
+  );
 }
 
 /**
@@ -53,7 +67,13 @@ export const taskLink = (task) => h("a", { href: link("task", task.id) }, task.t
 export function standing(task) {
   const paused = task.effective_paused ? " paused" : "";
   const approval = task.approval_state === "pending" ? " awaiting approval" : "";
-  return h("span", {}, chip(task.status), paused && h("span", { class: "note" }, paused), approval && h("span", { class: "note" }, approval));
+  return h(
+    "span",
+    {},
+    chip(task.status),
+    paused && h("span", { class: "note" }, paused),
+    approval && h("span", { class: "note" }, approval),
+  );
 }
 
 /**
@@ -61,8 +81,14 @@ export function standing(task) {
  * @param {Record<string, Child>} members
  */
 export function facts(members) {
-  const there = Object.entries(members).filter(([, value]) => value !== "" && value !== null && value !== undefined && value !== "–");
-  return h("dl", { class: "facts" }, there.map(([name, value]) => h("div", {}, h("dt", {}, name), h("dd", {}, value))));
+  const there = Object.entries(members).filter(
+    ([, value]) => value !== "" && value !== null && value !== undefined && value !== "–",
+  );
+  return h(
+    "dl",
+    { class: "facts" },
+    there.map(([name, value]) => h("div", {}, h("dt", {}, name), h("dd", {}, value))),
+  );
 }
 
 /**
@@ -70,7 +96,8 @@ export function facts(members) {
  * @param {string} heading
  * @param {...(Child | Child[])} children
  */
-export const card = (heading, ...children) => h("section", { class: "card" }, h("h2", {}, heading), ...children);
+export const card = (heading, ...children) =>
+  h("section", { class: "card" }, h("h2", {}, heading), ...children);
 
 /**
  * Return a list to choose from that goes to the same view with one parameter changed.
@@ -80,8 +107,15 @@ export const card = (heading, ...children) => h("section", { class: "card" }, h(
  * @param {string[]} choices
  */
 export function choice(label, name, value, choices) {
-  const options = ["", ...choices].map((each) => h("option", { value: each, selected: each === value }, each ? each.replaceAll("_", " ") : "any"));
-  const onchange = (/** @type {Event} */ event) => go(changed({ [name]: /** @type {HTMLSelectElement} */ (event.target).value }));
+  const options = ["", ...choices].map((each) =>
+    h(
+      "option",
+      { value: each, selected: each === value },
+      each ? each.replaceAll("_", " ") : "any",
+    ),
+  );
+  const onchange = (/** @type {Event} */ event) =>
+    go(changed({ [name]: /** @type {HTMLSelectElement} */ (event.target).value }));
   return h("label", {}, label, " ", h("select", { onchange }, options));
 }
 
@@ -92,7 +126,8 @@ export function choice(label, name, value, choices) {
  * @param {string} value
  */
 export function entry(label, name, value) {
-  const onchange = (/** @type {Event} */ event) => go(changed({ [name]: /** @type {HTMLInputElement} */ (event.target).value.trim() }));
+  const onchange = (/** @type {Event} */ event) =>
+    go(changed({ [name]: /** @type {HTMLInputElement} */ (event.target).value.trim() }));
   return h("label", {}, label, " ", h("input", { type: "search", name, value, onchange }));
 }
 
@@ -105,8 +140,15 @@ export function shares(parts) {
   const segments = parts.map(({ name, count }) =>
     h("span", { "data-status": name, style: { "--share": String(count / Math.max(whole, 1)) } }),
   );
-  const legend = parts.map(({ name, count, href }) => h("li", {}, href ? h("a", { href }, chip(name)) : chip(name), " ", count));
-  return h("div", {}, h("div", { class: "bar", "aria-hidden": "true" }, segments), h("ul", { class: "legend" }, legend));
+  const legend = parts.map(({ name, count, href }) =>
+    h("li", {}, href ? h("a", { href }, chip(name)) : chip(name), " ", count),
+  );
+  return h(
+    "div",
+    {},
+    h("div", { class: "bar", "aria-hidden": "true" }, segments),
+    h("ul", { class: "legend" }, legend),
+  );
 }
 
 /**

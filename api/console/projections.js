@@ -26,16 +26,29 @@ export function render(projections) {
     "div",
     {},
     h("h1", { tabindex: "-1" }, "Read models"),
-    h("p", {}, "Each is folded from the events of the ledger, and can be made again while it is read."),
-    table("Read models", COLUMNS, projections, { empty: "There is none.", key: (each) => each.name }),
+    h(
+      "p",
+      {},
+      "Each is folded from the events of the ledger, and can be made again while it is read.",
+    ),
+    table("Read models", COLUMNS, projections, {
+      empty: "There is none.",
+      key: (each) => each.name,
+    }),
   );
 }
 
 /** @type {Record<string, (each: any) => import("./dom.js").Child | import("./dom.js").Child[]>} */
 const COLUMNS = {
   Name: (each) => h("code", {}, each.name),
-  State: (each) => [chip(each.state), each.held_count > 0 && ` ${number(each.held_count)} streams held back`],
-  Version: (each) => (each.version === each.current_version ? each.version : `${each.version} of ${each.current_version}`),
+  State: (each) => [
+    chip(each.state),
+    each.held_count > 0 && ` ${number(each.held_count)} streams held back`,
+  ],
+  Version: (each) =>
+    each.version === each.current_version
+      ? each.version
+      : `${each.version} of ${each.current_version}`,
   Position: (each) => number(each.position),
   Behind: (each) => number(Math.max(each.head - each.position, 0)),
   Work: (each) => (each.progress ? progress(each.progress) : (each.work ?? "–")),
@@ -50,7 +63,11 @@ function progress({ phase, applied, target, per_second: rate, eta_seconds: eta }
     "div",
     {},
     h("progress", { value: applied, max: Math.max(target, 1), "aria-label": words(phase) }),
-    h("small", {}, ` ${words(phase)}: ${number(applied)} of ${number(target)}, ${number(Math.round(rate ?? 0))}/s${left}`),
+    h(
+      "small",
+      {},
+      ` ${words(phase)}: ${number(applied)} of ${number(target)}, ${number(Math.round(rate ?? 0))}/s${left}`,
+    ),
   );
 }
 
@@ -58,10 +75,16 @@ function progress({ phase, applied, target, per_second: rate, eta_seconds: eta }
 function last({ last: outcome, failure, rebuild_failure: stopped }) {
   const trouble = failure ?? stopped;
   if (trouble) {
-    return h("p", { class: "refusal" }, `event ${trouble.sequence} (${trouble.event_type}): ${trouble.error} ${trouble.advice ?? ""}`);
+    return h(
+      "p",
+      { class: "refusal" },
+      `event ${trouble.sequence} (${trouble.event_type}): ${trouble.error} ${trouble.advice ?? ""}`,
+    );
   }
   if (!outcome) return "–";
-  const differences = outcome.differences?.length ? h("details", {}, h("summary", {}, "differences"), json(outcome.differences)) : null;
+  const differences = outcome.differences?.length
+    ? h("details", {}, h("summary", {}, "differences"), json(outcome.differences))
+    : null;
   return [`${outcome.work} ${outcome.end}`, outcome.text && ` ${outcome.text}`, differences];
 }
 
@@ -71,12 +94,38 @@ function last({ last: outcome, failure, rebuild_failure: stopped }) {
  */
 function commandsOf({ name, work, previous, failure, rebuild_failure: stopped }) {
   const path = `/api/projections/${encodeURIComponent(name)}`;
-  if (work) return [{ label: "Stop", path: `${path}/cancel`, explain: `Stop the ${work} of ${name}; what is live stays.` }];
+  if (work)
+    return [
+      {
+        label: "Stop",
+        path: `${path}/cancel`,
+        explain: `Stop the ${work} of ${name}; what is live stays.`,
+      },
+    ];
   const trouble = failure ?? stopped;
   return [
-    { label: "Rebuild", path: `${path}/rebuild`, explain: `Fold ${name} again beside the live rows, compare, and switch.`, body: () => ({}) },
-    { label: "Compare", path: `${path}/rebuild`, explain: `Fold ${name} again and tell what would change; nothing is switched.`, body: () => ({ dry_run: true }) },
-    ...(previous ? [{ label: "Roll back", path: `${path}/rollback`, explain: `Go back to version ${previous.version} of ${name}.`, danger: true }] : []),
+    {
+      label: "Rebuild",
+      path: `${path}/rebuild`,
+      explain: `Fold ${name} again beside the live rows, compare, and switch.`,
+      body: () => ({}),
+    },
+    {
+      label: "Compare",
+      path: `${path}/rebuild`,
+      explain: `Fold ${name} again and tell what would change; nothing is switched.`,
+      body: () => ({ dry_run: true }),
+    },
+    ...(previous
+      ? [
+          {
+            label: "Roll back",
+            path: `${path}/rollback`,
+            explain: `Go back to version ${previous.version} of ${name}.`,
+            danger: true,
+          },
+        ]
+      : []),
     ...(trouble ? [skip(path, trouble)] : []),
   ];
 }

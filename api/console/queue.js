@@ -30,13 +30,25 @@ export function render({ scheduler, backlog, sessions }) {
     {},
     h("h1", { tabindex: "-1" }, "Queue"),
     h("div", { class: "tools" }, commandsOf(scheduler).map(button)),
-    h("div", { class: "cards" }, card(scheduler.paused ? "Paused" : "Handing out", facts(membersOf(scheduler)))),
-    attention.length > 0 && h("h2", {}, `Need attention (${number(backlog.needs_attention_total)})`),
-    attention.length > 0 && table("Need attention", COLUMNS, attention, { empty: "", key: (entry) => entry.run.id }),
+    h(
+      "div",
+      { class: "cards" },
+      card(scheduler.paused ? "Paused" : "Handing out", facts(membersOf(scheduler))),
+    ),
+    attention.length > 0 &&
+      h("h2", {}, `Need attention (${number(backlog.needs_attention_total)})`),
+    attention.length > 0 &&
+      table("Need attention", COLUMNS, attention, { empty: "", key: (entry) => entry.run.id }),
     h("h2", {}, `Waiting (${number(backlog.total)})`),
-    table("Waiting", COLUMNS, backlog.runs, { empty: "Nothing waits.", key: (entry) => entry.run.id }),
+    table("Waiting", COLUMNS, backlog.runs, {
+      empty: "Nothing waits.",
+      key: (entry) => entry.run.id,
+    }),
     h("h2", {}, `Sessions (${number(working.length)} active)`),
-    table("Sessions", SESSIONS, working, { empty: "No session is active.", key: (session) => session.session_id }),
+    table("Sessions", SESSIONS, working, {
+      empty: "No session is active.",
+      key: (session) => session.session_id,
+    }),
   );
 }
 
@@ -44,7 +56,12 @@ export function render({ scheduler, backlog, sessions }) {
 const COLUMNS = {
   Task: (entry) => taskLink(entry.task),
   Priority: (entry) => entry.task.priority,
-  ...Object.fromEntries(Object.entries(RUN_COLUMNS).map(([name, cell]) => [name, (/** @type {any} */ entry) => cell(entry.run)])),
+  ...Object.fromEntries(
+    Object.entries(RUN_COLUMNS).map(([name, cell]) => [
+      name,
+      (/** @type {any} */ entry) => cell(entry.run),
+    ]),
+  ),
 };
 
 /** @type {Record<string, (session: any) => import("./dom.js").Child>} */
@@ -81,10 +98,29 @@ function commandsOf({ paused }) {
     path: "/api/scheduler/drain",
     explain: "Hand out nothing more, and wait until what is held has ended.",
     fields: [REASON, { name: "timeout_seconds", label: "Seconds to wait", value: "30" }],
-    body: (/** @type {Record<string, string>} */ given) => ({ ...given, timeout_seconds: Number(given["timeout_seconds"] ?? 30) }),
+    body: (/** @type {Record<string, string>} */ given) => ({
+      ...given,
+      timeout_seconds: Number(given["timeout_seconds"] ?? 30),
+    }),
   };
   if (paused) {
-    return [{ label: "Resume", path: "/api/scheduler/resume", explain: "Hand runs out again.", fields: [REASON] }, drain];
+    return [
+      {
+        label: "Resume",
+        path: "/api/scheduler/resume",
+        explain: "Hand runs out again.",
+        fields: [REASON],
+      },
+      drain,
+    ];
   }
-  return [{ label: "Pause", path: "/api/scheduler/pause", explain: "Hand out no runs; what is held goes on.", fields: [REASON] }, drain];
+  return [
+    {
+      label: "Pause",
+      path: "/api/scheduler/pause",
+      explain: "Hand out no runs; what is held goes on.",
+      fields: [REASON],
+    },
+    drain,
+  ];
 }

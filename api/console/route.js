@@ -7,7 +7,11 @@
 export function here() {
   const [path = "", query = ""] = location.hash.replace(/^#\/?/, "").split("?");
   const [view = "", id = ""] = path.split("/");
-  return { view: view || "overview", id: decodeURIComponent(id), params: new URLSearchParams(query) };
+  return {
+    view: view || "overview",
+    id: decodeURIComponent(id),
+    params: new URLSearchParams(query),
+  };
 }
 
 /**

@@ -60,9 +60,23 @@ export function render({ task: detail, tree, timeline, next, inspect }, { asOf, 
     h(
       "div",
       { class: "cards" },
-      card("Task", facts(membersOf(task)), task.description && h("p", { class: "text" }, task.description), "metadata" in task && unfolded("Metadata", task.metadata)),
-      inspect && card("What next", h("p", {}, inspect.next_action.replaceAll("_", " ")), (inspect.diagnostics ?? []).map(diagnostic)),
-      (detail.dependency_references ?? []).length > 0 && card("Waits for", list(detail.dependency_references.map((/** @type {any} */ each) => each.depends_on))),
+      card(
+        "Task",
+        facts(membersOf(task)),
+        task.description && h("p", { class: "text" }, task.description),
+        "metadata" in task && unfolded("Metadata", task.metadata),
+      ),
+      inspect &&
+        card(
+          "What next",
+          h("p", {}, inspect.next_action.replaceAll("_", " ")),
+          (inspect.diagnostics ?? []).map(diagnostic),
+        ),
+      (detail.dependency_references ?? []).length > 0 &&
+        card(
+          "Waits for",
+          list(detail.dependency_references.map((/** @type {any} */ each) => each.depends_on)),
+        ),
       (tree.descendants ?? []).length > 0 && card("Below it", list(tree.descendants)),
     ),
     h("h2", {}, "Runs"),
@@ -84,7 +98,9 @@ function membersOf(task) {
     closed: time(task.closed_at),
     "paused by": task.paused ? who({ kind: "", ref: task.paused_by }).slice(1) : "",
     "paused because": task.paused_reason,
-    parent: task.parent_task_id && h("a", { href: link("task", task.parent_task_id) }, task.parent_task_id),
+    parent:
+      task.parent_task_id &&
+      h("a", { href: link("task", task.parent_task_id) }, task.parent_task_id),
     "attempts allowed": task.max_attempts,
     approval: task.approval_state === "not_required" ? "" : task.approval_state,
   };
@@ -105,7 +121,13 @@ const unfolded = (heading, value) => h("details", {}, h("summary", {}, heading),
 function list(tasks) {
   const item = (/** @type {any} */ each) => {
     const task = each.task ?? each;
-    return h("li", { style: { "--depth": String(each.depth ?? 0) } }, chip(task.status), " ", taskLink(task));
+    return h(
+      "li",
+      { style: { "--depth": String(each.depth ?? 0) } },
+      chip(task.status),
+      " ",
+      taskLink(task),
+    );
   };
   return h("ul", { class: "tree" }, tasks.map(item));
 }
@@ -153,7 +175,13 @@ function span(run, begin, end) {
     h("span", { "data-status": run.status, style: { "--share": share(ended - claimed) } }),
     h("span", { "data-status": "none", style: { "--share": share(end - ended) } }),
   );
-  return h("div", {}, duration(claimed - queued), run.claimed_at && `, ${duration(ended - claimed)}`, bar);
+  return h(
+    "div",
+    {},
+    duration(claimed - queued),
+    run.claimed_at && `, ${duration(ended - claimed)}`,
+    bar,
+  );
 }
 
 /** @param {any} run */
@@ -178,7 +206,8 @@ function steps(timeline, next, asOf, params) {
     { class: "pages" },
     before && h("a", { href: changed({ as_of: before }) }, "One event back"),
     next && h("a", { href: changed({ as_of: next }) }, "One event on"),
-    timeline.length === PAGE && h("a", { href: changed({ before: sequences[0] }) }, "Earlier events"),
+    timeline.length === PAGE &&
+      h("a", { href: changed({ before: sequences[0] }) }, "Earlier events"),
     params.has("before") && h("a", { href: changed({ before: undefined }) }, "The latest events"),
   );
 }
@@ -197,20 +226,57 @@ function commandsOf(task, summary, base) {
   const open = Boolean(summary.active_run);
   const pending = task.approval_state === "pending";
   return [
-    ...(task.draft ? [{ label: "Publish", path: `${base}/publish`, explain: "End the draft and queue a run.", body: () => ({}) }] : []),
+    ...(task.draft
+      ? [
+          {
+            label: "Publish",
+            path: `${base}/publish`,
+            explain: "End the draft and queue a run.",
+            body: () => ({}),
+          },
+        ]
+      : []),
     ...(pending
       ? [
-          { label: "Approve", path: `${base}/approve`, explain: "Approve the task and queue a run.", body: () => ({}) },
+          {
+            label: "Approve",
+            path: `${base}/approve`,
+            explain: "Approve the task and queue a run.",
+            body: () => ({}),
+          },
           { label: "Reject", path: `${base}/reject`, explain: "Reject the task.", danger: true },
         ]
       : []),
     ...(!task.draft && !open && !pending
-      ? [{ label: "Enqueue", path: `${base}/runs`, explain: "Queue a run for whoever may work on it.", body: () => ({}) }]
+      ? [
+          {
+            label: "Enqueue",
+            path: `${base}/runs`,
+            explain: "Queue a run for whoever may work on it.",
+            body: () => ({}),
+          },
+        ]
       : []),
     task.paused
-      ? { label: "Resume", path: `${base}/resume`, explain: "Let its runs be handed out again.", body: () => ({}) }
-      : { label: "Pause", path: `${base}/pause`, explain: "Hand out no run of it or of what lies below it.", fields: [{ ...REASON, required: true }] },
-    { label: "Cancel", path: `${base}/cancel`, explain: "End the task, its run and everything below it.", fields: [REASON], danger: true },
+      ? {
+          label: "Resume",
+          path: `${base}/resume`,
+          explain: "Let its runs be handed out again.",
+          body: () => ({}),
+        }
+      : {
+          label: "Pause",
+          path: `${base}/pause`,
+          explain: "Hand out no run of it or of what lies below it.",
+          fields: [{ ...REASON, required: true }],
+        },
+    {
+      label: "Cancel",
+      path: `${base}/cancel`,
+      explain: "End the task, its run and everything below it.",
+      fields: [REASON],
+      danger: true,
+    },
   ];
 }
 
@@ -221,7 +287,14 @@ function commandsOf(task, summary, base) {
 function runCommands(run) {
   const forced = `/api/runs/${encodeURIComponent(run.id)}`;
   if (run.status === "failed" || run.status === "canceled") {
-    return [{ label: "Retry", path: `${forced}/retry`, explain: "Queue another run after this one.", body: () => ({}) }];
+    return [
+      {
+        label: "Retry",
+        path: `${forced}/retry`,
+        explain: "Queue another run after this one.",
+        body: () => ({}),
+      },
+    ];
   }
   if (OVER.includes(run.status)) return [];
   const cancel = {
@@ -233,8 +306,19 @@ function runCommands(run) {
   };
   if (run.status === "queued") return [cancel];
   return [
-    { label: "Release", path: `${forced}/release`, explain: "Take the run away from its holder and queue it again.", fields: [REASON] },
-    { label: "Fail", path: `${forced}/fail`, explain: "Fail the run, whatever its holder does.", fields: [{ ...REASON, required: true }], danger: true },
+    {
+      label: "Release",
+      path: `${forced}/release`,
+      explain: "Take the run away from its holder and queue it again.",
+      fields: [REASON],
+    },
+    {
+      label: "Fail",
+      path: `${forced}/fail`,
+      explain: "Fail the run, whatever its holder does.",
+      fields: [{ ...REASON, required: true }],
+      danger: true,
+    },
     cancel,
   ];
 }

@@ -9,7 +9,16 @@ import { choice, entry, standing, table, taskLink } from "./parts.js";
 import { changed, go, link } from "./route.js";
 
 const PAGE = 50;
-const STATUSES = ["draft", "pending", "blocked", "ready", "in_progress", "completed", "failed", "canceled"];
+const STATUSES = [
+  "draft",
+  "pending",
+  "blocked",
+  "ready",
+  "in_progress",
+  "completed",
+  "failed",
+  "canceled",
+];
 const PRIORITIES = ["urgent", "high", "medium", "low"];
 
 /** @param {import("./main.js").Context} context */
@@ -51,9 +60,20 @@ export function render({ tasks, limit, workspaces }, { params }) {
       workspaces.length > 0 && choice("Workspace", "workspace", value("workspace"), workspaces),
       button(creation(workspaces)),
     ),
-    table("Tasks", COLUMNS, tasks.slice(0, limit), { empty: "No task is like that.", key: (task) => task.id }),
+    table("Tasks", COLUMNS, tasks.slice(0, limit), {
+      empty: "No task is like that.",
+      key: (task) => task.id,
+    }),
     tasks.length > limit &&
-      h("p", {}, h("a", { href: changed({ limit: limit * 2 }) }, `More than ${number(limit)}: show twice as many`)),
+      h(
+        "p",
+        {},
+        h(
+          "a",
+          { href: changed({ limit: limit * 2 }) },
+          `More than ${number(limit)}: show twice as many`,
+        ),
+      ),
   );
 }
 
@@ -62,7 +82,8 @@ const COLUMNS = {
   Status: standing,
   Task: (task) => [taskLink(task), task.identifier && h("small", {}, ` ${task.identifier}`)],
   Priority: (task) => task.priority,
-  Run: (task) => (task.active_run ? [chip(task.active_run.status), ` ${task.active_run.session_id ?? ""}`] : "–"),
+  Run: (task) =>
+    task.active_run ? [chip(task.active_run.status), ` ${task.active_run.session_id ?? ""}`] : "–",
   Owner: (task) => who(task.owner),
   Workspace: (task) => task.workspace_id || "–",
   "Last activity": (task) => time(task.last_activity_at),
@@ -81,7 +102,9 @@ function creation(workspaces) {
       { name: "title", label: "Title", required: true },
       { name: "description", label: "Description", kind: "area" },
       { name: "priority", label: "Priority", kind: PRIORITIES, value: "medium" },
-      ...(workspaces.length ? [{ name: "workspace", label: "Workspace", kind: ["", ...workspaces] }] : []),
+      ...(workspaces.length
+        ? [{ name: "workspace", label: "Workspace", kind: ["", ...workspaces] }]
+        : []),
       { name: "command", label: "Command, for a worker that runs what tasks name" },
     ],
     body: ({ command, ...given }) => ({

@@ -41,7 +41,11 @@ async function latest(before, filters) {
 
 /** @param {URLSearchParams} params */
 function filtersOf(params) {
-  return { type: params.get("type"), workspace: params.get("workspace"), actor: params.get("actor") };
+  return {
+    type: params.get("type"),
+    workspace: params.get("workspace"),
+    actor: params.get("actor"),
+  };
 }
 
 /**

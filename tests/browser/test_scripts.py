@@ -1,8 +1,9 @@
-"""The scripts of the console have the types that their comments tell."""
+"""The scripts of the console have the types that their comments tell, and one layout."""
 
 from pathlib import Path
 from typing import Final
 
+from tests.support.prettier import badly_laid_out
 from tests.support.typescript import type_errors
 
 CONSOLE: Final = Path(__file__).parents[2] / "api" / "console"
@@ -13,6 +14,17 @@ def test_the_console_is_typed() -> None:
 
     assert scripts
     assert type_errors(scripts) == []
+
+
+def test_the_console_is_laid_out_well() -> None:
+    assert badly_laid_out(sorted(CONSOLE.rglob("*.js"))) == []
+
+
+def test_a_bad_layout_is_told(tmp_path: Path) -> None:
+    script = tmp_path / "bad.js"
+    script.write_text("const one = 'two'\n")
+
+    assert badly_laid_out([script]) == [str(script)]
 
 
 def test_a_wrong_type_is_told(tmp_path: Path) -> None:
