@@ -16,6 +16,7 @@ from replay.postgresql.opening import place_of
 from replay.postgresql.rest import Rest
 from replay.postgresql.sessions import (
     CHANNEL,
+    HASTE,
     LOCK,
     LiveSession,
     LoadingSession,
@@ -100,9 +101,12 @@ class PostgresAccess:
 
         A `large` one fetches rows page by page. Raises StoreUnavailableError.
         """
-        with _told(), nullcontext() if large else self._rest.after_waiting():
+        hasty = self._rest.from_a_lock and not large
+        with _told(), nullcontext() if large else self._rest.after_waiting(hasty=hasty):
             session = _begun(connect_patiently(self._parameters)) if large else self._reading()
             try:
+                if hasty:
+                    session.execute(f"SET LOCAL {HASTE}")
                 yield session
                 session.execute("ROLLBACK")
             except BaseException:

@@ -44,6 +44,8 @@ _OPTIONS: Final = (
 )
 # An event loop stands still while it waits for what it reads.
 _READING: Final = "-c statement_timeout=5s -c lock_timeout=1s"
+HASTE: Final = "lock_timeout = 1"
+"""Milliseconds, which hardly anybody notices: there is no less but for ever."""
 PATIENT: Final = ("SET statement_timeout=0", "SET idle_in_transaction_session_timeout=0")
 
 
@@ -164,14 +166,17 @@ class Session:
 
 
 class LiveSession:
-    """Selects on a session that is opened anew when it breaks, as when the server restarts."""
+    """Selects on a session that is opened anew when it breaks, as when the server restarts.
+
+    While there is rest from waiting for a lock, it is another one, which waits for none.
+    """
 
     def __init__(self, connect: Callable[[], Session], rest: Rest) -> None:
         """Open the first session; raises ForeignDatabaseError."""
-        self._connect = connect
         self._rest = rest
-        self._session = connect()
-        self._lock = Lock()
+        self._usual = _Reopened(connect)
+        self._hasty = _Reopened(lambda: _in_haste(connect()))
+        self._usual.open()
 
     @property
     def in_transaction(self) -> bool:
@@ -180,11 +185,35 @@ class LiveSession:
 
     def execute(self, statement: str, parameters: Sequence[Any] = ()) -> Answer:
         """Run a SELECT, once more on a new session; raises ForeignDatabaseError."""
-        with self._rest.after_waiting():
-            return self._execute(statement, parameters)
+        hasty = self._rest.from_a_lock
+        with self._rest.after_waiting(hasty=hasty):
+            return (self._hasty if hasty else self._usual).execute(statement, parameters)
 
-    def _execute(self, statement: str, parameters: Sequence[Any]) -> Answer:
-        session = self._session
+    def executemany(self, statement: str, rows: Iterable[Row]) -> None:
+        """Refuse: this session reads."""
+        raise ForeignDatabaseError(f"not a SELECT: {statement}, {rows}")
+
+    def close(self) -> None:
+        """Close the sessions."""
+        self._usual.close()
+        self._hasty.close()
+
+
+class _Reopened:
+    """A session that is opened when it is needed, and anew when it has broken."""
+
+    def __init__(self, connect: Callable[[], Session]) -> None:
+        self._connect = connect
+        self._session: Session | None = None
+        self._lock = Lock()
+
+    def open(self) -> Session:
+        """Return the session; raises ForeignDatabaseError."""
+        return self._session or self._instead_of(None)
+
+    def execute(self, statement: str, parameters: Sequence[Any]) -> Answer:
+        """Run a SELECT, once more on a new session; raises ForeignDatabaseError."""
+        session = self.open()
         try:
             return session.execute(statement, parameters)
         except ForeignDatabaseError:
@@ -192,21 +221,24 @@ class LiveSession:
                 raise
         return self._instead_of(session).execute(statement, parameters)
 
-    def _instead_of(self, broken: Session) -> Session:
+    def _instead_of(self, broken: Session | None) -> Session:
         """Return another session, which another thread may have opened already."""
         with self._lock:
-            if self._session is broken:
-                broken.close()
+            if self._session is None or self._session is broken:
+                self.close()
                 self._session = self._connect()
             return self._session
 
-    def executemany(self, statement: str, rows: Iterable[Row]) -> None:
-        """Refuse: this session reads."""
-        raise ForeignDatabaseError(f"not a SELECT: {statement}, {rows}")
-
     def close(self) -> None:
         """Close the session."""
-        self._session.close()
+        if self._session is not None:
+            self._session.close()
+            self._session = None
+
+
+def _in_haste(session: Session) -> Session:
+    session.execute(f"SET {HASTE}")
+    return session
 
 
 class SnapshotSession:

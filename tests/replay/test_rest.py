@@ -21,8 +21,8 @@ class Waits:
         self.now = 0.0
         self.rest = Rest(lambda: self.now)
 
-    def wait(self, seconds: float, error: Exception | None = None) -> None:
-        with self.rest.after_waiting():
+    def wait(self, seconds: float, error: Exception | None = None, *, hasty: bool = False) -> None:
+        with self.rest.after_waiting(hasty=hasty):
             self.now += seconds
             if error is not None:
                 raise error
@@ -46,6 +46,26 @@ def test_after_waiting_in_vain_nobody_waits_for_as_long() -> None:
     waits.wait(3)
 
 
+def test_after_waiting_for_a_lock_what_waits_for_none_goes_on() -> None:
+    waits = Waits()
+    with pytest.raises(ForeignDatabaseError, match="kept"):
+        waits.wait(3, ForeignDatabaseError("kept", busy=True))
+    assert waits.rest.from_a_lock
+    waits.wait(0.01, hasty=True)
+    with pytest.raises(ForeignDatabaseError, match="in vain a moment ago"):
+        waits.wait(3)
+    with pytest.raises(ForeignDatabaseError, match="in vain a moment ago"):
+        waits.wait(0.01, ForeignDatabaseError("kept", busy=True), hasty=True)
+    waits.wait(0.01, hasty=True)
+    with pytest.raises(ForeignDatabaseError, match="gone"):
+        waits.wait(0.2, gone(), hasty=True)
+    with pytest.raises(ForeignDatabaseError, match="in vain a moment ago"):
+        waits.wait(0.01, hasty=True)
+
+    waits.now += 3
+    assert not waits.rest.from_a_lock
+
+
 def test_who_is_refused_at_once_may_ask_again_at_once() -> None:
     waits = Waits()
     with pytest.raises(ForeignDatabaseError, match="gone"):
@@ -60,7 +80,7 @@ def test_a_statement_that_is_wrong_is_no_reason_to_rest() -> None:
     waits.wait(3)
 
 
-def test_reads_of_every_kind_rest_together(place: str) -> None:
+def test_reads_of_every_kind_rest_together_from_what_somebody_keeps(place: str) -> None:
     with (
         closing(Ledger(environment_of(f"{place}?{PATIENCE}"))) as ledger,
         psycopg.connect(place) as other,
@@ -69,20 +89,26 @@ def test_reads_of_every_kind_rest_together(place: str) -> None:
         with pytest.raises(StoreUnavailableError, match="lock timeout"):
             ledger.reader.select("SELECT count(*) FROM stored_events")
         with pytest.raises(StoreUnavailableError, match="in vain a moment ago"):
-            ledger.reader.select("SELECT 1")
-        with pytest.raises(StoreUnavailableError, match="in vain"), ledger.snapshot() as reader:
-            reader.select("SELECT 1")
-        with pytest.raises(StoreUnavailableError, match="in vain"):
             ledger.access.leads()
-
-        other.rollback()
-        until(lambda: readable(ledger), "there is an end to the rest")
+        with pytest.raises(StoreUnavailableError, match="in vain"):
+            ledger.reader.select("SELECT count(*) FROM stored_events")
+        with (
+            pytest.raises(StoreUnavailableError, match="in vain"),
+            ledger.snapshot() as reader,
+        ):
+            reader.select("SELECT count(*) FROM stored_events")
+        assert ledger.reader.select("SELECT 1") == [(1,)]
         with ledger.snapshot() as reader:
             assert reader.select("SELECT 1") == [(1,)]
 
+        other.rollback()
+        until(lambda: leads(ledger), "there is an end to the rest")
+        with ledger.snapshot() as reader:
+            assert reader.select("SHOW lock_timeout") == [("2s",)]
 
-def readable(ledger: Ledger) -> bool:
+
+def leads(ledger: Ledger) -> bool:
     try:
-        return ledger.reader.select("SELECT 1") == [(1,)]
+        return ledger.access.leads()
     except StoreUnavailableError:
         return False
