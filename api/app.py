@@ -4,6 +4,8 @@ import logging
 from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
 from functools import cache
+from http import HTTPStatus
+from time import perf_counter
 from typing import Final
 
 from starlette.applications import Starlette
@@ -30,6 +32,7 @@ from api.call import BodyTooLargeError, Call, Prepared
 from api.dialects import Dialect, Refused
 from api.errors import error_body, phrase_of, status_of
 from api.identity import LOCAL, caller_of
+from api.numbers import UNKNOWN
 from api.openapi import document
 from api.operations import Operation
 from api.past import REWINDING, Pasts, wanted
@@ -82,6 +85,7 @@ class Application(Starlette):
         self.state.services = services
         services.document = _document()
         self._services = services
+        self._numbers = services.numbers
         self._pasts = Pasts(services)
         self._guard = services.guard
         self._access = services.access
@@ -98,6 +102,7 @@ class Application(Starlette):
         origin = headers.get(b"origin")
         extra = ((b"access-control-allow-origin", origin),) if origin else ()
         found: Found = None
+        begin = perf_counter()
         try:
             found = self._find(scope)
             token = self._let_in(scope, headers, found)
@@ -110,9 +115,17 @@ class Application(Starlette):
             return
         except Exception as error:
             answer = _refused(error, found, self._dialect_of(scope, found))
+        name = found[0].operation.operation_id if found else UNKNOWN
         if isinstance(answer, Stream):
-            await _send_stream(answer, receive, send, extra)
+            self._numbers.answered(name, HTTPStatus.OK)
+            self._numbers.streams += 1
+            try:
+                await _send_stream(answer, receive, send, extra)
+            finally:
+                self._numbers.streams -= 1
         else:
+            self._numbers.answered(name, answer.status)
+            self._numbers.took(name, perf_counter() - begin)
             await send_answer(answer, send, extra)
 
     def _find(self, scope: Scope) -> Found:
@@ -236,6 +249,7 @@ class Application(Starlette):
                 for name, value in (*SECURITY, *CROSS_ORIGIN, *own, *extra):
                     headers.setdefault(name.decode(), value.decode("latin-1"))
                 message = {**message, "headers": headers.raw}
+                self._numbers.answered(UNKNOWN, message["status"])
             await send(message)
 
         try:

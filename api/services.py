@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import os
 import time
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
@@ -12,9 +13,11 @@ from api.bridges.bridges import Bridges
 from api.facades.tempest.forgetting import Forgetting
 from api.guard import Guard
 from api.moments import Moments
+from api.numbers import Numbers
 from api.projections import Projections
 from api.redaction import log_failure
 from api.settings import Settings
+from api.siblings import NUMBERS, Siblings
 from api.signing import Signer
 from api.vault import Vault
 from api.waiting import ClaimQueue, CommitSignal
@@ -59,6 +62,7 @@ _RECOVER_SECONDS: Final = 1.0
 _TICK_BITS: Final = 6
 _COUNT_BITS: Final = 8
 _MOST_COUNT: Final = (1 << _COUNT_BITS) - 1
+_TELL_SECONDS: Final = 2.0
 _NODES: Final = 1 << 10
 _LOW_BITS: Final = 18
 _TASK, _TYPE, _WORKSPACE = 1, 3, 4
@@ -155,6 +159,8 @@ class Services:
         self.committer = self._committer()
         if not self.committer.feeding:
             self.hub.head = self.committer.feed_position
+        self.numbers = Numbers(process=os.getpid(), commit=self.committer.metrics)
+        self.siblings = Siblings(self.numbers, os.environ.get(NUMBERS, ""))
         self.access = Access(self.ledger, self.committer.poll)
         self.guard = Guard(settings.host, settings.port, settings.allowed_hosts)
         self.stopping = asyncio.Event()
@@ -215,6 +221,7 @@ class Services:
         self.keep(asyncio.create_task(self._every(self.settings.sweep_seconds, self._forget)))
         self.keep(asyncio.create_task(self._every(self.settings.poll_seconds, self._poll)))
         self.keep(asyncio.create_task(self.ledger.access.watch(self._heard)))
+        self.keep(asyncio.create_task(self._every(_TELL_SECONDS, self._tell)))
         self.keep(asyncio.create_task(self.bridges.deliveries.run()))
         self.keep(asyncio.create_task(self._every(_SNAPSHOT_SECONDS, self.moments.keep_up)))
         if not await self._recovered():
@@ -307,6 +314,10 @@ class Services:
     async def _poll(self) -> None:
         """Notice what other processes committed."""
         self.committer.poll()
+
+    async def _tell(self) -> None:
+        """Let the processes beside this one know its numbers."""
+        self.siblings.tell()
 
     def _heard(self) -> None:
         with suppress(StoreUnavailableError):

@@ -10,9 +10,11 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from tempfile import TemporaryDirectory
 from typing import Final
 
 from api.settings import Settings, environment_for
+from api.siblings import NUMBERS
 
 LISTENER: Final = "TASKLEDGER_LISTENER"
 """The environment variable that names the inherited listening socket of a worker."""
@@ -39,12 +41,17 @@ class Workers:
         self._started_at = [0.0] * number
         self._replaced = [False] * number
         self._stopping = False
+        self._numbers = TemporaryDirectory(prefix="taskledger-")
 
     def run(self, ready: Callable[[], None]) -> int:
         """Return the exit code once all have ended: that of one that could not begin, else 0.
 
         `ready` is called when they have been started.
         """
+        with self._numbers:
+            return self._run(ready)
+
+    def _run(self, ready: Callable[[], None]) -> int:
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, lambda *_: self._stop())
         os.set_inheritable(self._listener.fileno(), True)
@@ -75,14 +82,19 @@ class Workers:
             self._replaced[place] = process is not None
             if time.monotonic() - self._started_at[place] >= _AGAIN_SECONDS:
                 self._started_at[place] = time.monotonic()
-                self._processes[place] = self._start()
+                self._processes[place] = self._start(place)
         return 0
 
-    def _start(self) -> subprocess.Popen[bytes]:
+    def _start(self, place: int) -> subprocess.Popen[bytes]:
         descriptor = self._listener.fileno()
         return subprocess.Popen(
             [sys.executable, "-m", "api.worker_process"],
-            env={**os.environ, **environment_for(self._settings), LISTENER: str(descriptor)},
+            env={
+                **os.environ,
+                **environment_for(self._settings),
+                LISTENER: str(descriptor),
+                NUMBERS: f"{self._numbers.name}/{place}.json",
+            },
             pass_fds=(descriptor,),
             # A terminal's interrupt is for the parent, which passes it on.
             start_new_session=True,

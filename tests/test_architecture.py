@@ -27,6 +27,7 @@ ALLOWED_LIBRARIES = {
         "jsonschema_rs",
         "msgspec",
         "orjson",
+        "prometheus_client",
         "python_multipart",
         "rich",
         "starlette",

@@ -14,6 +14,7 @@ from api.routes import (
     feed,
     force,
     inspect,
+    metrics,
     observe,
     pages,
     profile,
@@ -48,6 +49,7 @@ OPERATIONS: Final[tuple[Operation, ...]] = (
     *asking.OPERATIONS,
     *posthog.OPERATIONS,
     *pages.OPERATIONS,
+    *metrics.OPERATIONS,
     *console.OPERATIONS,
     *ona.OPERATIONS,
 )

@@ -8,6 +8,7 @@ from api.call import Call
 from api.operations import Operation
 from api.queries import DashboardQuery, InboxQuery
 from api.routes.common import operation
+from api.settings import Settings
 from domain import fields
 from domain.errors import InvalidScopeBindingError, WorkspaceNotFoundError
 from domain.instants import SECOND
@@ -37,10 +38,20 @@ def bound_workspace(call: Call, scope: str, ref: str) -> str:
     return found
 
 
+def thresholds_of(settings: Settings) -> Thresholds:
+    """Return from when on the dashboard warns."""
+    return Thresholds(
+        backlog=settings.backlog_warning_seconds * SECOND,
+        claimed=settings.stuck_claimed_seconds * SECOND,
+        starting=settings.stuck_starting_seconds * SECOND,
+        running=settings.stuck_running_seconds * SECOND,
+        stale=settings.stale_seconds * SECOND,
+    )
+
+
 async def get_dashboard(call: Call) -> Answer:
     """Return how the work of all tasks stands."""
     query = call.query(DashboardQuery)
-    settings = call.services.settings
     filters = DashboardFilters(
         scope=query.scope or "",
         workspace_id=bound_workspace(call, query.scope or "", query.workspace),
@@ -49,13 +60,7 @@ async def get_dashboard(call: Call) -> Answer:
         network_channel=fields.channel(query.network_channel, "network_channel"),
         origin_kind=query.origin_kind or "",
     )
-    thresholds = Thresholds(
-        backlog=settings.backlog_warning_seconds * SECOND,
-        claimed=settings.stuck_claimed_seconds * SECOND,
-        starting=settings.stuck_starting_seconds * SECOND,
-        running=settings.stuck_running_seconds * SECOND,
-        stale=settings.stale_seconds * SECOND,
-    )
+    thresholds = thresholds_of(call.services.settings)
     with call.services.ledger.snapshot() as reader:
         services = call.services
         found = dashboard(reader, services.clock(), filters, thresholds, services.started_at)

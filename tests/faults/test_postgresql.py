@@ -116,6 +116,7 @@ def test_a_restart_is_told_while_it_lasts_and_nothing_is_lost(
                     assert refused(client.call("GET", "/api/timeline?limit=10"))
                     assert refused(client.call("GET", "/api/timeline"))
                     assert unreadable(client)
+                    assert b"\ntaskledger_store_up 0.0\n" in client.call("GET", "/metrics").body
                 assert failures(client, sites[0].port) == []
             told = [len(crew.done) for crew in crews]
         until(

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from prometheus_client.parser import text_string_to_metric_families
 
 from tests.faults.client import Client, until
 from tests.faults.serving import Site
@@ -62,6 +63,36 @@ def test_a_worker_that_dies_is_replaced_and_requests_go_on(site: Site) -> None:
     assert titles == {f"t{number}" for number in range(20)}
     assert not any(map(alive, before))
     assert not site.complaints()
+
+
+def test_whoever_is_asked_tells_the_numbers_of_all(site: Site) -> None:
+    def told() -> set[tuple[str, float]]:
+        with Client(site.port) as client:
+            text = client.call("GET", "/metrics").body.decode()
+        return {
+            (sample.labels["process"], sample.value)
+            for family in text_string_to_metric_families(text)
+            for sample in family.samples
+            if sample.name == "taskledger_events_total"
+        }
+
+    with site.serving() as server:
+        for number in range(30):
+            with Client(site.port) as client:
+                client.insist("POST", "/api/tasks", {"scope": "global", "title": f"t{number}"})
+        until(
+            lambda: len(told()) == WORKERS and sum(events for _, events in told()) == 30,
+            "each process has told of its events",
+        )
+        os.kill(min(children(server.process.pid)), signal.SIGKILL)
+        until(
+            lambda: sum(events for _, events in told()) < 30,
+            "the one that was killed takes its numbers with it",
+        )
+        until(
+            lambda: {place for place, _ in told()} == {"0", "1", "2"},
+            "the one in its place goes on with its label",
+        )
 
 
 def test_a_worker_that_dies_while_the_database_is_away_is_replaced_when_it_is_back(
