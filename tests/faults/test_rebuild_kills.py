@@ -1,5 +1,6 @@
 """A server is killed again and again while it rebuilds: the rebuild goes on, and ends well."""
 
+import os
 import random
 import sqlite3
 import subprocess
@@ -8,6 +9,8 @@ import time
 from contextlib import closing
 from pathlib import Path
 from typing import Any
+
+import pytest
 
 from api.settings import Settings, child_environment
 from tests.faults.client import Client, until
@@ -64,12 +67,64 @@ def test_work_whose_parent_is_gone_is_not_done(tmp_path: Path) -> None:
         client.post("/api/tasks", {"id": "t", "scope": "global", "title": "t"})
     gone = subprocess.Popen(["/bin/true"])
     gone.wait()
-    command = [sys.executable, "-m", "api.rebuilding", "rebuild", NAME, str(gone.pid)]
-    environment = child_environment(Settings(store=site.place))
-    told = subprocess.run(command, env=environment, stdout=subprocess.PIPE, check=True).stdout
+    told = worked(site, "rebuild", gone.pid)
 
     assert b'"end":"canceled"' in told
     assert b"done" not in told
+
+
+def worked(site: Site, work: str, parent: int) -> bytes:
+    """Work on the read model as a server has it done, and return what that tells."""
+    command = [sys.executable, "-m", "api.rebuilding", work, NAME, str(parent)]
+    environment = child_environment(Settings(store=site.place))
+    return subprocess.run(command, env=environment, stdout=subprocess.PIPE, check=True).stdout
+
+
+@pytest.mark.parametrize(
+    ("works", "expected"),
+    [
+        (["rebuild"], ["rebuild_finished"]),
+        (["rebuild", "roll_back"], ["rolled_back"]),
+        (["damage", "rebuild"], ["rebuild_failed"]),
+        (["damage", "rebuild", "repair"], ["rebuild_finished"]),
+    ],
+)
+def test_what_was_done_with_nobody_left_to_tell_is_put_on_record_once(
+    tmp_path: Path, works: list[str], expected: list[str]
+) -> None:
+    site = Site(tmp_path, sweep_seconds=3_600)
+    with site.serving(), Client(site.port) as client:
+        client.post("/api/tasks", {"id": "t", "scope": "global", "title": "t"})
+    for work in works:
+        if work == "damage":
+            with closing(sqlite3.connect(site.store)) as connection:
+                connection.execute("UPDATE tasks SET priority = 'low'")
+                connection.commit()
+        else:
+            worked(site, work, os.getpid())
+    for _ in range(2):
+        with site.serving(), Client(site.port) as client:
+            until(lambda: told_of(client) == expected, "it is on record")
+    assert not site.complaints()
+
+
+def test_a_cancel_whose_server_was_killed_is_put_on_record(tmp_path: Path) -> None:
+    site = Site(tmp_path, sweep_seconds=3_600)
+    with site.serving() as server, Client(site.port) as client:
+        client.post("/api/tasks", {"id": "t", "scope": "global", "title": "t"})
+        client.call("POST", f"/api/projections/{NAME}/rebuild", {})
+        server.kill()
+    until(lambda: b'"end":"done"' in worked(site, "discard", os.getpid()), "it is given up")
+    with site.serving(), Client(site.port) as client:
+        until(lambda: len(told_of(client)) > 1, "it is on record")
+        assert told_of(client) == ["rebuild_started", "rebuild_canceled"]
+
+
+def told_of(client: Client) -> list[str]:
+    """Return what the ledger tells of work on read models."""
+    types = [each["event_type"] for each in client.get("/api/timeline")["timeline"]]
+    work = "ops.projection_"
+    return [each.removeprefix(work) for each in types if each.startswith(work)]
 
 
 def killed(site: Site, chance: random.Random) -> bool:
