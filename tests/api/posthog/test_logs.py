@@ -2,17 +2,12 @@
 
 import json
 import threading
-from pathlib import Path
 from typing import Any
 
 import httpx2
-import psycopg
 import pytest
 
-from domain.posthog.events import PosthogLogAppended
-from domain.posthog.state import log_stream
-from domain.values import Blob
-from tests.api.live import Client, Clock, JsonObject, LiveServer
+from tests.api.live import Client, Clock, JsonObject
 from tests.api.posthog.project import Project
 from tests.api.posthog.test_tasks import core_tasks
 
@@ -64,36 +59,6 @@ def test_both_ways_give_all_entries_in_order(project: Project, client: Client) -
     assert [item["payload"]["total_count"] for item in told] == [2, 4, 5]
     assert all(item["task"]["id"] == core["id"] for item in told)
     assert told[0]["run"]["status"] == "running"
-
-
-def test_a_log_with_a_part_that_is_lost_is_refused_before_it_begins(
-    project: Project, server: LiveServer
-) -> None:
-    run = project.run(project.task())
-    append(project, run, entry(1))
-    append(project, run, entry(2, text="lost" * 40_000))
-    (large,) = (fact.blob for fact in additions(server, run) if fact.blob is not None)
-    forget(server, large)
-
-    for answer in (project.send("GET", f"{project.of(run)}/logs"), httpx2.get(run["log_url"])):
-        assert answer.status_code == 503
-        assert answer.json()["type"] == "server_error"
-
-
-def additions(server: LiveServer, run: JsonObject) -> list[PosthogLogAppended]:
-    """Return what was added to a log, in order."""
-    events = server.services.ledger.events.get(log_stream(run["id"]))
-    return [each.fact for each in events if isinstance(each.fact, PosthogLogAppended)]
-
-
-def forget(server: LiveServer, blob: Blob) -> None:
-    """Take a blob away from the server's store."""
-    place = server.settings.store
-    if place.startswith("sqlite:"):
-        Path(server.services.blobs.place, blob.sha256[:2], blob.sha256).unlink()
-        return
-    with psycopg.connect(place) as session:
-        session.execute("DELETE FROM blobs WHERE sha256 = %s", (blob.sha256,))
 
 
 def test_a_link_holds_an_hour_for_its_own_path_alone(project: Project, clock: Clock) -> None:
