@@ -3,6 +3,7 @@
 Both run in processes of their own.
 """
 
+import os
 import subprocess
 import sys
 import time
@@ -35,7 +36,7 @@ def _result(name: str, place: str, options: Options) -> Result:
     row = "event" if name in _BY_EVENT else "stream"
     pairs, events = Pairs([], []), 0
     for _ in range(min(options.rounds, _MOST_ROUNDS)):
-        ours, last = _run(place, "-m", "api.rebuilding", "rebuild", name)
+        ours, last = _run(place, "-m", "api.rebuilding", "rebuild", name, str(os.getpid()))
         assert b'"end":"done"' in last, last
         bare, last = _run(place, "-m", "tests.bench.bare_postgresql", place, row)
         events = int(last)
