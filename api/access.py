@@ -86,8 +86,11 @@ class Access:
         self._poll()
         found = _BEARER.fullmatch(authorization or b"")
         if found is None:
-            text = "an access token is required: Authorization: Bearer tl_…"
-            raise UnauthorizedError(text, missing=not authorization)
+            wanted = "Authorization: Bearer tl_…"
+            if authorization:
+                text = f"that is no access token; what is required is {wanted}"
+                raise UnauthorizedError(text, missing=False)
+            raise UnauthorizedError(f"an access token is required: {wanted}", missing=True)
         token = self._usable.get(found[2].decode())
         expected = token.secret_hash if token else _NO_HASH
         if not hmac.compare_digest(expected, secret_hash(found[1].decode())) or token is None:

@@ -6,6 +6,8 @@ import click
 
 from api.client.errors import ApiError, ClientError
 
+UNAUTHORIZED = 401
+
 REFUSED = 1
 USAGE = 2
 UNREACHABLE = 3
@@ -36,5 +38,10 @@ class Failure(click.ClickException):
 
 def failure_of(error: ClientError) -> Failure:
     """Return how the program ends after a request that failed for good."""
-    refused = isinstance(error, ApiError) and error.refused
-    return Failure(str(error), REFUSED if refused else UNREACHABLE)
+    if not isinstance(error, ApiError):
+        return Failure(str(error), UNREACHABLE)
+    text = str(error)
+    # Who an agent is has nothing to do with tokens, and is told with a diagnostic.
+    if error.status == UNAUTHORIZED and error.diagnostic is None:
+        text += "; give one by --token or TASKLEDGER_TOKEN"
+    return Failure(text, REFUSED if error.refused else UNREACHABLE)

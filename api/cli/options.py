@@ -29,9 +29,12 @@ option = partial(click.option, cls=EnvironmentOption)
 
 
 class Json(click.ParamType[JsonValue]):
-    """A JSON text."""
+    """A JSON text, of an object if that is asked for."""
 
     name = "json"
+
+    def __init__(self, *, objects: bool = False) -> None:
+        self._objects = objects
 
     def convert(
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
@@ -40,9 +43,12 @@ class Json(click.ParamType[JsonValue]):
         if not isinstance(value, str):
             return value
         try:
-            return msgspec.json.decode(value)
+            decoded = msgspec.json.decode(value)
         except msgspec.DecodeError as error:
             self.fail(f"{value!r} is not JSON: {explained(error, value.encode())}", param, ctx)
+        if self._objects and not isinstance(decoded, dict):
+            self.fail(f"{value!r} is not a JSON object", param, ctx)
+        return decoded
 
 
 class Identified(click.ParamType[JsonObject]):
@@ -63,6 +69,7 @@ class Identified(click.ParamType[JsonObject]):
 
 
 JSON = Json()
+JSON_OBJECT = Json(objects=True)
 KIND_AND_REF = Identified()
 
 
@@ -117,7 +124,7 @@ def remote(command: F) -> F:
 
 
 reason_option = option("--reason", default="", help="Why; kept in the ledger.")
-metadata_option = option("--metadata", type=JSON, help="A JSON object to keep with it.")
+metadata_option = option("--metadata", type=JSON_OBJECT, help="A JSON object to keep with it.")
 workspace_option = option(
     "--workspace", envvar="TASKLEDGER_WORKSPACE", default="", help="Id, name or path."
 )

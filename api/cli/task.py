@@ -4,7 +4,7 @@ import click
 
 from api.cli import output
 from api.cli.options import (
-    JSON,
+    JSON_OBJECT,
     KIND_AND_REF,
     key_option,
     limit_option,
@@ -46,7 +46,7 @@ def task() -> None:
 @option("--draft", is_flag=True, help="Keep it out of sight until it is published.")
 @option("--auto-enqueue", is_flag=True, help="Queue a run as soon as nothing blocks it.")
 @option("--command", default="", help="Shell command, kept as metadata.command.")
-@option("--metadata", type=JSON, help="A JSON object.")
+@option("--metadata", type=JSON_OBJECT, help="A JSON object.")
 @option("--depends-on", multiple=True, help="Wait for this task; may be repeated.")
 @option("--enqueue", is_flag=True, help="Queue a run at once; it waits while something blocks it.")
 @remote

@@ -8,7 +8,7 @@ import click
 
 from api.cli import output
 from api.cli.options import (
-    JSON,
+    JSON_OBJECT,
     key_option,
     limit_option,
     metadata_option,
@@ -96,7 +96,7 @@ def tempest() -> None:
 @option("--action", default="", help="Which action, with --operation action.")
 @option("--external-id", default="", help="The resource, as the app knows it.")
 @option("--display-name", default="", help="The resource, as people know it.")
-@option("--input", "given", type=JSON, help="A JSON object for the app.")
+@option("--input", "given", type=JSON_OBJECT, help="A JSON object for the app.")
 @option(
     "--env-from",
     "variables",

@@ -43,5 +43,5 @@ class ApiError(ClientError):
 def error_of(status: int, phrase: str, body: JsonValue) -> ApiError:
     """Return the error that a response with this status and decoded body stands for."""
     diagnostic = at(body, "diagnostic")
-    text = text_at(body, "error") or phrase or "the server gave no reason"
+    text = text_at(body, "error") or phrase
     return ApiError(status, text, diagnostic if isinstance(diagnostic, dict) else None)

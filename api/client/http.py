@@ -189,7 +189,11 @@ def refusal(response: httpx2.Response) -> Exception:
         body = msgspec.json.decode(response.content)
     except msgspec.DecodeError:
         body = None
-    failure = error_of(response.status_code, response.reason_phrase, body)
+    request = response.request
+    phrase = f"{request.method} {request.url} did not answer as taskledger does"
+    if response.reason_phrase:
+        phrase += f": {response.reason_phrase}"
+    failure = error_of(response.status_code, phrase, body)
     if response.status_code == UNAVAILABLE:
         headers = response.headers
         return Unavailable(failure, retry_after(headers.get("Retry-After"), headers.get("Date")))

@@ -1,4 +1,5 @@
 import asyncio
+import re
 import time
 from collections.abc import Awaitable, Callable
 from contextlib import aclosing
@@ -57,7 +58,10 @@ def test_a_refusal_keeps_status_text_and_diagnostic() -> None:
 def test_a_refusal_without_json_is_told_by_its_phrase() -> None:
     error, _ = play(lambda client: client.get("/x"), response("404 Not Found", "404 page"))
 
-    assert str(error) == "Not Found (HTTP 404)"
+    assert re.fullmatch(
+        r"GET http://127.0.0.1:\d+/x did not answer as taskledger does: Not Found \(HTTP 404\)",
+        str(error),
+    )
 
 
 def test_an_answer_that_is_no_json_is_a_protocol_error() -> None:

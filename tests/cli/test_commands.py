@@ -49,6 +49,13 @@ def test_a_task_is_not_made_when_one_it_waits_for_is_unknown(server: Server) -> 
     assert "half" in server.cli("task", "show", "half", exit_code=1).stderr
 
 
+def test_metadata_that_are_no_object_are_wrong_usage(server: Server) -> None:
+    words = ("task", "create", "Listed", "--id", "listed", "--metadata", "[1]")
+
+    assert "'[1]' is not a JSON object" in server.cli(*words, exit_code=2).stderr
+    assert "listed" in server.cli("task", "show", "listed", exit_code=1).stderr
+
+
 def test_a_child_belongs_where_its_parent_does(server: Server) -> None:
     server.cli("workspace", "put", "ws-3")
     parent = created(server, "Parent", "--workspace", "ws-3")

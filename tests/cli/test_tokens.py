@@ -123,6 +123,18 @@ def online_refuses(server: Server) -> bool:
     return False
 
 
+def test_whoever_is_not_let_in_is_told_what_to_give(online: Server) -> None:
+    create(online, "--name", "one")
+    until(lambda: online_refuses(online))
+
+    assert online.cli("task", "list", exit_code=1).stderr == (
+        "taskledger: an access token is required: Authorization: Bearer tl_… (HTTP 401);"
+        " give one by --token or TASKLEDGER_TOKEN\n"
+    )
+    mistyped = online.cli("task", "list", "--token", "tl_mistyped", exit_code=1).stderr
+    assert "that is no access token" in mistyped
+
+
 def test_a_token_allows_only_its_scopes(online: Server) -> None:
     reader = create(online, "--name", "reader", "--scope", "task:read")
     until(lambda: online_refuses(online))
