@@ -12,10 +12,10 @@ from eventsourcing import persistence
 from eventsourcing import sqlite as library
 
 from replay.blobs.files import FileBlobs
-from replay.errors import StoreOpenError, is_unavailable, unavailable
+from replay.errors import StoreOpenError, is_damaged, is_unavailable, unavailable
 from replay.lock import StoreLock, live_server
 from replay.steps import Steps
-from replay.store import SqlReader
+from replay.store import Connection, SqlReader
 
 DEFAULT_LOCK_TIMEOUT: Final = 5
 """Seconds to wait for another process that writes."""
@@ -27,13 +27,14 @@ _POOL_CACHE_KIB: Final = 4 << 10
 _CHECKPOINT_SECONDS: Final = 0.25
 _WAL_PAGES: Final = 8192
 _WAL_BYTES: Final = 64 << 20
+_TABLES: Final = "SELECT name FROM sqlite_master WHERE type='table' AND name NOT LIKE 'sqlite_%'"
 # As much as a large command writes, because on a full disk a page or two may still find room, and
 # another value each time, because SQLite does not write what stays the same.
 _WRITE_SOMETHING: Final = "REPLACE INTO meta VALUES ('last_write_check', randomblob(65536))"
 
 
 def prepare_path(db_name: str) -> None:
-    """Create the folder of a database file; raises StoreOpenError for what cannot be one."""
+    """Create the folder of a database file; raises StoreOpenError for what cannot be a store."""
     if db_name.startswith("file:") or library.SQLiteConnectionPool.detect_memory_mode(db_name):
         return
     path = Path(db_name)
@@ -45,6 +46,21 @@ def prepare_path(db_name: str) -> None:
     except OSError as error:
         message = f"{db_name} cannot be a database file: {error.strerror}"
         raise StoreOpenError(message) from error
+    found = _tables_of(path) if path.is_file() else set()
+    if found and "stored_events" not in found:
+        message = f"{db_name} is the database of another program: it has tables, and no events"
+        raise StoreOpenError(message)
+
+
+def _tables_of(path: Path) -> set[str]:
+    """Return the names of the tables in a file, none when it cannot be read: opening it tells."""
+    try:
+        # A plain connection could change the journal mode of a file that is not ours.
+        address = f"{path.absolute().as_uri()}?mode=ro"
+        with closing(sqlite3.connect(address, uri=True, timeout=0)) as connection:
+            return {name for (name,) in connection.execute(_TABLES)}
+    except sqlite3.Error:
+        return set()
 
 
 def connect(
@@ -308,6 +324,16 @@ class SQLiteAccess:
             raise
 
     loading = apart
+
+    def damage(self, connection: Connection) -> str:
+        """Return the first thing that is wrong with the pages or the indexes of the file."""
+        try:
+            ((found,),) = connection.execute("PRAGMA integrity_check(1)")
+        except sqlite3.DatabaseError as error:
+            if not is_damaged(error):
+                raise
+            found = str(error)
+        return "" if found == "ok" else " ".join(found.split())
 
     def blobs(self) -> FileBlobs:
         """Return where bytes are kept beside the file."""

@@ -89,6 +89,11 @@ def is_busy(error: BaseException) -> bool:
     return _result_code(error) in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
 
 
+def is_damaged(error: BaseException) -> bool:
+    """Whether a database file is not as SQLite left it."""
+    return _result_code(error) == sqlite3.SQLITE_CORRUPT
+
+
 def is_unavailable(error: BaseException) -> bool:
     """Whether the store, and not the command at hand, is the reason of an error."""
     if isinstance(error, StoreUnavailableError):

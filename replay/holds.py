@@ -5,7 +5,7 @@ from collections.abc import Callable
 from msgspec import Struct
 
 from domain import events as e
-from domain.recorded import Recorded
+from domain.recorded import Recorded, session_stream, task_stream
 from domain.values import Actor
 
 
@@ -36,13 +36,19 @@ class Holds:
         self._holds: dict[str, _Hold] = {}
         self._open: dict[str, str] = {}
         self._most: dict[str, int] = {}
+        self._unknown: set[str] = set()
 
-    def forget(self, task_id: str) -> None:
-        """Know nothing of a task any more, one of whose events cannot be read."""
-        self._holds = {run: hold for run, hold in self._holds.items() if hold.task_id != task_id}
+    def forget(self, stream: str) -> None:
+        """Follow a task or a session no more, one of whose events cannot be read."""
+        self._unknown.add(stream)
+        self._holds = {
+            run: hold for run, hold in self._holds.items() if task_stream(hold.task_id) != stream
+        }
 
     def take(self, past: Recorded) -> None:
         """Take in the next event; raises HoldError."""
+        if past.originator_id in self._unknown:
+            return
         fact = past.fact
         match fact:
             case e.SessionRegistered():
@@ -88,7 +94,7 @@ class Holds:
         _require(self._open.get(past.task_id) == past.run_id, "the run is not open")
         if fact.claim_token_hash:
             _require(self._is_new(fact.claim_token_hash), "its token was used before")
-        if fact.claim_token_hash and fact.session_id:
+        if fact.claim_token_hash and self._is_followed(fact.session_id):
             now = past.occurred_at
             others = [
                 other
@@ -100,6 +106,9 @@ class Holds:
         self._holds[past.run_id] = _Hold(
             past.task_id, fact.claimed_by, fact.claim_token_hash, fact.lease_until
         )
+
+    def _is_followed(self, session_id: str) -> bool:
+        return session_id != "" and session_stream(session_id) not in self._unknown
 
     def _own(self, past: Recorded) -> _Hold:
         """Return the hold that the actor of an event has, in time."""

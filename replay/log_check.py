@@ -32,6 +32,7 @@ class Finding(Struct, frozen=True, kw_only=True, omit_defaults=True):
         "event",
         "row",
         "blob",
+        "file",
     ]
     text: str
     sequence: int = 0
@@ -113,7 +114,7 @@ class LogCheck:
         try:
             recorded = self._mapper.decode(*row)
         except MapperDeserialisationError:
-            self._holds.forget(row[1].partition(":")[2])
+            self._holds.forget(row[1])
             self._before = None
             return
         self._check(recorded)

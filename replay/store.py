@@ -166,6 +166,9 @@ class Access(Protocol):
         A `large` one is for results that do not fit into memory. Raises StoreUnavailableError.
         """
 
+    def damage(self, connection: Connection) -> str:
+        """Return what is wrong with the store below its tables, as far as it can be asked."""
+
     def blobs(self) -> Collectable:
         """Return where the store keeps bytes beside its events."""
 

@@ -90,6 +90,7 @@ class _Check:
     def all(self, projectors: tuple[Projector, ...]) -> Verified:
         finding = None
         try:
+            self._check_file()
             self._check_log()
             self._check_streams()
             self._check_read_models(projectors)
@@ -102,6 +103,11 @@ class _Check:
             read_models=tuple(self._checked),
             finding=finding,
         )
+
+    def _check_file(self) -> None:
+        """Check what holds the tables, so that damage counts also where nothing is read."""
+        if damage := self._ledger.access.damage(self._connection):
+            raise FoundError(Finding(kind="file", text=f"the file is damaged: {damage}"))
 
     def _check_log(self) -> None:
         """Check that sequences follow on, and each event against those before it."""

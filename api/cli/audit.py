@@ -76,9 +76,9 @@ def require_sequence(ledger: "Ledger", sequence: int, name: str) -> None:
 def verify(*, store: str, blob_store: str, as_json: bool) -> None:
     """Replay the whole log and compare every read model with its rebuild.
 
-    Checked are also the order of sequences, versions and times, that commands are whole, that no
-    run ever had two holders, and that each artifact or log that an event names is there and has
-    its SHA-256. The first difference is printed.
+    Checked are also the pages of an SQLite file, the order of sequences, versions and times, that
+    commands are whole, that no run ever had two holders, and that each artifact or log that an
+    event names is there and has its SHA-256. The first difference is printed.
 
     \b
     Exit codes:

@@ -30,7 +30,7 @@ from replay.postgresql.sessions import (
     value_of,
 )
 from replay.postgresql.writing import Writer
-from replay.store import SqlReader
+from replay.store import Connection, SqlReader
 
 S = TypeVar("S", Session, SnapshotSession)
 
@@ -137,6 +137,10 @@ class PostgresAccess:
         """Yield a session that adds many rows at once; raises StoreUnavailableError."""
         with _told(), closing(connect_to_load(self._parameters)) as session:
             yield session
+
+    def damage(self, _connection: Connection) -> str:
+        """Return nothing: a database server tells of no damage until it meets it."""
+        return ""
 
     def blobs(self) -> LargeObjectBlobs:
         """Return where the database keeps bytes beside its events."""

@@ -2,10 +2,12 @@
 
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 import threading
 import time
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -112,9 +114,16 @@ def test_a_store_that_another_server_holds_is_named(tmp_path: Path) -> None:
 def test_an_unusable_store_or_setting_is_named(tmp_path: Path) -> None:
     (tmp_path / "text.db").write_text("this is no database, and long enough to tell\n" * 100)
     (tmp_path / "folder").mkdir()
+    with closing(sqlite3.connect(tmp_path / "other.db")) as other:
+        other.execute("CREATE TABLE notes (text)")
 
     assert "text.db" in refused(command(tmp_path / "text.db", 0))
     assert "is a directory" in refused(command(tmp_path / "folder", 0))
+    assert "other.db is the database of another program" in refused(
+        command(tmp_path / "other.db", 0)
+    )
+    with closing(sqlite3.connect(tmp_path / "other.db")) as other:
+        assert other.execute("SELECT name FROM sqlite_master").fetchall() == [("notes",)]
     assert "TASKLEDGER" not in refused(command(tmp_path / "text.db" / "below.db", 0))
 
 

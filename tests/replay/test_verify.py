@@ -1,5 +1,7 @@
 """A store in order is found to be, and each kind of damage is named."""
 
+import sqlite3
+from contextlib import closing
 from itertools import pairwise
 from pathlib import Path
 
@@ -101,6 +103,24 @@ def test_damage_is_found_and_named(store: Path, kind: str, statement: str, text:
     assert text in finding.text
 
 
+def test_a_page_of_the_file_that_is_damaged_is_found_wherever_it_is(store: Path) -> None:
+    with closing(sqlite3.connect(store)) as connection:
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        (size,) = connection.execute("PRAGMA page_size").fetchone()
+        (page,) = connection.execute(
+            "SELECT rootpage FROM sqlite_master WHERE name = 'tasks_activity'"
+        ).fetchone()
+    with store.open("r+b") as file:
+        file.seek((page - 1) * size)
+        file.write(b"\xff" * 100)
+
+    finding = verified(store).finding
+
+    assert finding is not None
+    assert finding.kind == "file"
+    assert f"page {page}" in finding.text.lower()
+
+
 def test_a_type_of_another_release_is_called_that(store: Path) -> None:
     planted(store, "UPDATE stored_events SET topic = 'task.of_tomorrow' WHERE notification_id = 5")
 
@@ -108,6 +128,16 @@ def test_a_type_of_another_release_is_called_that(store: Path) -> None:
 
     assert finding is not None
     assert "this release knows no such type" in finding.text
+
+
+def test_what_follows_on_such_an_event_is_not_blamed(store: Path) -> None:
+    first = next(row[0] for row in events_of(store) if row[3] == "task.run_enqueued")
+    planted(store, f"UPDATE stored_events SET topic = 'x' WHERE notification_id = {first}")
+
+    finding = verified(store).finding
+
+    assert finding is not None
+    assert (finding.kind, finding.sequence) == ("event", first)
 
 
 def test_a_row_that_no_event_gave_is_found(store: Path) -> None:
