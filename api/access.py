@@ -1,5 +1,6 @@
 """Access tokens: who may come in as soon as one token exists, and what each may do."""
 
+import asyncio
 import hmac
 import re
 from collections.abc import Callable
@@ -10,6 +11,7 @@ from api.operations import TokenScope
 from domain.recorded import OPS_STREAM
 from domain.registry import OpsState, TokenState
 from domain.world import State
+from replay.errors import StoreUnavailableError
 
 _BEARER: Final = re.compile(rb"[Bb]earer +(tl_([0-9a-f]{16})_[A-Za-z0-9_-]{43}) *")
 _NO_HASH: Final = f"sha256:{'0' * 64}"
@@ -56,6 +58,7 @@ class Access:
         self._states = states
         self._poll = poll
         self._read: dict[str, TokenState] | None = None
+        self._bells: set[asyncio.Event] = set()
 
     @property
     def required(self) -> bool:
@@ -68,6 +71,26 @@ class Access:
     def forget(self) -> None:
         """Have the tokens read again when they are needed next."""
         self._read = None
+        for bell in self._bells:
+            bell.set()
+
+    async def until_refused(self, token: TokenState | None) -> None:
+        """Return when whoever was let in with this token, or without any, would not be any more."""
+        bell = asyncio.Event()
+        self._bells.add(bell)
+        try:
+            while self._admits(token):
+                await bell.wait()
+                bell.clear()
+        finally:
+            self._bells.discard(bell)
+
+    def _admits(self, token: TokenState | None) -> bool:
+        """Whether the token is in force, or none is needed; also when nobody knows."""
+        try:
+            return token.id in self._usable if token else not self.required
+        except StoreUnavailableError:
+            return True
 
     @property
     def _usable(self) -> dict[str, TokenState]:

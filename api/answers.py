@@ -1,7 +1,7 @@
 """What handlers return, and how it goes out: precomputed headers, one body or many chunks."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Coroutine
 from http import HTTPStatus
 from typing import Any, Final, TypeAlias
 
@@ -24,6 +24,7 @@ CROSS_ORIGIN: Final[Headers] = (
 )
 NO_STORE: Final = (b"cache-control", b"no-store")
 JSON_TYPE: Final = (b"content-type", b"application/json")
+EVENT_STREAM: Final = (b"content-type", b"text/event-stream")
 REPLAYED: Final[Headers] = ((b"idempotent-replayed", b"true"),)
 RETRY: Final[Headers] = ((b"retry-after", b"1"),)
 
@@ -51,6 +52,11 @@ class Stream(Struct, frozen=True):
     chunks: AsyncIterator[bytes]
     headers: Headers = (JSON_TYPE, NO_STORE)
 
+    @property
+    def follows(self) -> bool:
+        """Whether it goes on for as long as the client wants."""
+        return EVENT_STREAM in self.headers
+
 
 NO_CONTENT: Final = Answer(204)
 
@@ -73,19 +79,31 @@ async def send_answer(answer: Answer, send: Any, extra: Headers = ()) -> None:
     await send({"type": "http.response.body", "body": body})
 
 
-async def send_stream(stream: Stream, receive: Any, send: Any, extra: Headers = ()) -> None:
-    """Send chunks until they end or the client leaves; the iterator is closed in any case."""
+async def send_stream(
+    stream: Stream,
+    receive: Any,
+    send: Any,
+    extra: Headers = (),
+    until: Coroutine[Any, Any, None] | None = None,
+) -> None:
+    """Send chunks until they end, the client leaves or `until` returns.
+
+    The iterator is closed in any case.
+    """
     pump = asyncio.create_task(_pump(stream, send, extra))
     watch = asyncio.create_task(until_disconnected(receive))
+    others = [watch] if until is None else [watch, asyncio.create_task(until)]
     try:
-        await asyncio.wait({pump, watch}, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait({pump, *others}, return_when=asyncio.FIRST_COMPLETED)
     finally:
-        finished = pump.done()
-        pump.cancel()
-        watch.cancel()
-        await asyncio.gather(pump, watch, return_exceptions=True)
+        finished, left = pump.done(), watch.done()
+        for each in (pump, *others):
+            each.cancel()
+        await asyncio.gather(pump, *others, return_exceptions=True)
     if finished:
         pump.result()
+    elif not left:
+        await send({"type": "http.response.body", "body": b""})
 
 
 async def _pump(stream: Stream, send: Any, extra: Headers) -> None:

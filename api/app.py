@@ -1,12 +1,12 @@
 """The application: one table of operations behind guards, everything else through Starlette."""
 
 import logging
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncIterator, Coroutine, Iterable, Mapping
 from contextlib import asynccontextmanager
 from functools import cache
 from http import HTTPStatus
 from time import perf_counter
-from typing import Final
+from typing import Any, Final
 
 from starlette.applications import Starlette
 from starlette.datastructures import MutableHeaders
@@ -119,8 +119,9 @@ class Application(Starlette):
         if isinstance(answer, Stream):
             self._numbers.answered(name, HTTPStatus.OK)
             self._numbers.streams += 1
+            until = self._access.until_refused(token) if answer.follows else None
             try:
-                await _send_stream(answer, receive, send, extra)
+                await _send_stream(answer, receive, send, extra, until)
             finally:
                 self._numbers.streams -= 1
         else:
@@ -344,9 +345,15 @@ def _refusal(refused: Refused) -> Answer:
     return Answer(refused.status, body, refused.headers)
 
 
-async def _send_stream(answer: Stream, receive: Receive, send: Send, extra: Headers) -> None:
+async def _send_stream(
+    answer: Stream,
+    receive: Receive,
+    send: Send,
+    extra: Headers,
+    until: Coroutine[Any, Any, None] | None,
+) -> None:
     try:
-        await send_stream(answer, receive, send, extra)
+        await send_stream(answer, receive, send, extra, until)
     except Exception as error:
         # The status is out already: the broken-off body tells the client.
         _note(error)

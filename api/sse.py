@@ -8,7 +8,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from typing import TYPE_CHECKING, Final, TypeAlias
 
-from api.answers import Headers
+from api.answers import EVENT_STREAM, Headers
 from replay.errors import StoreUnavailableError
 from replay.feed import Behind, Live, Match, Subscription, sse_frame
 
@@ -21,7 +21,7 @@ ReadPage: TypeAlias = Callable[[int, int], tuple[list[StoredFrame], int]]
 
 PAGE: Final = 500
 HEADERS: Final[Headers] = (
-    (b"content-type", b"text/event-stream"),
+    EVENT_STREAM,
     (b"cache-control", b"no-cache"),
     (b"connection", b"keep-alive"),
     (b"x-accel-buffering", b"no"),

@@ -175,6 +175,34 @@ def test_a_token_made_or_revoked_beside_the_server_counts_at_once(tmp_path: Path
         beside.close()
 
 
+def test_a_stream_ends_with_its_token(tmp_path: Path) -> None:
+    with serving(tmp_path, poll_seconds=0.05) as server:
+        beside = build(Settings(store=server.settings.store))
+        stays, ends = (create_token(beside, name=name) for name in ("stays", "ends"))
+        with (
+            following(holding(server, stays), "/api/stream") as going_on,
+            following(holding(server, ends), "/api/stream") as ending,
+        ):
+            assert ending.take(2) == going_on.take(2)
+            revoke_token(beside, ends.id)
+            assert "ops.token_created" not in "".join(ending.rest())
+            assert going_on.next().name == "ops.token_revoked"
+            holding(server, stays).create()
+            assert going_on.next().name == "task.created"
+        beside.close()
+
+
+def test_a_stream_without_a_token_ends_when_tokens_are_needed(tmp_path: Path) -> None:
+    with serving(tmp_path, poll_seconds=0.05) as server:
+        beside = build(Settings(store=server.settings.store))
+        server.client.create()
+        with following(server.client, "/api/stream") as stream:
+            assert stream.next().name == "task.created"
+            create_token(beside, name="first")
+            assert "task.created" not in "".join(stream.rest())
+        beside.close()
+
+
 def test_a_token_is_kept_as_a_hash_only(tmp_path: Path) -> None:
     services = build(Settings(store=f"sqlite:{tmp_path}/ledger.db"))
     issued = create_token(services, name="ann", scopes=("task:read", "task:read", " "))
