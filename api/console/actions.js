@@ -4,11 +4,13 @@
 import { RequestError, asCurl, post } from "./client.js";
 import { byId, h } from "./dom.js";
 
+const SAID_FOR = 6_000;
+
 /**
  * A field of a command. `required` ones must not be empty, `kind` is `text`, `area`, or choices.
  * @typedef {{name: string, label: string, required?: boolean, kind?: "text" | "area" | string[], value?: string}} Field
- * @typedef {{label: string, path: string, explain: string, fields?: Field[], danger?: boolean,
- *   body?: (given: Record<string, string>) => unknown, done?: (answer: any) => void}} Command
+ * @typedef {{label: string, path: string, explain: string, about?: string, fields?: Field[],
+ *   danger?: boolean, body?: (given: Record<string, string>) => unknown, done?: (answer: any) => void}} Command
  */
 
 /**
@@ -21,6 +23,7 @@ export function button(command) {
     "button",
     {
       type: "button",
+      "data-key": command.label,
       class: command.danger ? "danger" : "",
       disabled: past,
       title: past ? "what was cannot be changed" : command.explain,
@@ -42,7 +45,7 @@ function open(command) {
         onsubmit: (/** @type {Event} */ event) => submit(event, command, refusal),
         oninput: () => show(),
       },
-      h("h2", { id: "command-title" }, command.label),
+      h("h2", { id: "command-title" }, heading(command)),
       h("p", {}, command.explain),
       fields,
       refusal,
@@ -72,6 +75,9 @@ function open(command) {
   dialog.replaceChildren(form);
   dialog.showModal();
 }
+
+/** @param {Command} command */
+const heading = ({ label, about }) => (about ? `${label}: ${about}` : label);
 
 /** @param {Field} field */
 function fieldOf({ name, label, required, kind = "text", value = "" }) {
@@ -137,9 +143,11 @@ function close() {
 }
 
 /**
- * Tell something in passing, also to screen readers.
+ * Tell something in passing, also to screen readers: each time anew, even when the text is the same.
  * @param {string} text
  */
 export function say(text) {
-  byId("said").textContent = text;
+  const said = h("span", {}, text);
+  byId("said").replaceChildren(said);
+  setTimeout(() => said.remove(), SAID_FOR);
 }

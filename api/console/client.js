@@ -1,11 +1,20 @@
 // @ts-check
 /** Requests to the server, and its stream of events. */
 
+/** Before this sequence are all events. */
+export const AT_THE_END = Number.MAX_SAFE_INTEGER;
 const TOKEN = "taskledger.token";
 const PAUSES = [500, 1_000, 2_000, 5_000];
+/** The server gives a sign of life far more often: a connection without any is a dead one. */
+const LONGEST_SILENCE = 60_000;
 
 /** @typedef {{id: string, event: string, data: string}} Message */
 /** @typedef {Record<string, string | number | boolean | undefined | null>} Query */
+/**
+ * Who is told what happens to a stream.
+ * @typedef {{event: (sequence: number, written: string) => void, live: () => void, away: () => void,
+ *   refused: (error: RequestError) => void}} Follower
+ */
 
 /** What the server refused, or that it could not be asked (status 0). */
 export class RequestError extends Error {
@@ -133,31 +142,24 @@ function exact(_, value, context) {
 
 /**
  * Follow the whole ledger from after a sequence until the signal is aborted: every event is told
- * once, however often the connection has to be made again.
+ * once, however often the connection has to be made again. Events are told as they were written,
+ * since reading each would cost more than all else when thousands come in a second.
  * @param {number} after
  * @param {AbortSignal} signal
- * @param {{event: (item: any) => void, state: (live: boolean) => void, refused: (error: RequestError) => void}} tell
+ * @param {Follower} tell
  */
 export async function follow(after, signal, tell) {
-  let last = after;
+  const position = { last: after };
   let failures = 0;
   while (!signal.aborted) {
     try {
-      const path = pathWith("/api/stream", { after_sequence: last });
-      const answer = await reach(path, {
-        headers: { ...authorization(), Accept: "text/event-stream" },
-        signal,
+      await followOnce(position, signal, {
+        ...tell,
+        live: () => {
+          failures = 0;
+          tell.live();
+        },
       });
-      if (!answer.ok) throw new RequestError(answer.status, refusal(await answer.text()));
-      tell.state(true);
-      failures = 0;
-      for await (const message of messages(answer)) {
-        const sequence = Number(message.id);
-        if (!message.id || sequence <= last) continue;
-        last = sequence;
-        const { timeline } = JSON.parse(message.data, exact);
-        if (timeline) tell.event(timeline);
-      }
     } catch (error) {
       if (signal.aborted) return;
       if (error instanceof RequestError && (error.status === 401 || error.status === 403)) {
@@ -165,22 +167,56 @@ export async function follow(after, signal, tell) {
         return;
       }
     }
-    tell.state(false);
+    tell.away();
     await pause(PAUSES[Math.min(failures++, PAUSES.length - 1)] ?? 0, signal);
+  }
+}
+
+/**
+ * Follow the ledger over one connection, until it ends or brings nothing for too long.
+ * @param {{last: number}} position
+ * @param {AbortSignal} signal
+ * @param {Follower} tell
+ */
+async function followOnce(position, signal, tell) {
+  const silence = new AbortController();
+  let timer = 0;
+  const heard = () => {
+    clearTimeout(timer);
+    timer = setTimeout(() => silence.abort(), LONGEST_SILENCE);
+  };
+  heard();
+  try {
+    const answer = await reach(pathWith("/api/stream", { after_sequence: position.last }), {
+      headers: { ...authorization(), Accept: "text/event-stream" },
+      signal: AbortSignal.any([signal, silence.signal]),
+    });
+    if (!answer.ok) throw new RequestError(answer.status, refusal(await answer.text()));
+    tell.live();
+    for await (const message of messages(answer, heard)) {
+      const sequence = Number(message.id);
+      if (!message.id || sequence <= position.last) continue;
+      position.last = sequence;
+      if (message.event !== "checkpoint") tell.event(sequence, message.data);
+    }
+  } finally {
+    clearTimeout(timer);
   }
 }
 
 /**
  * Yield the messages of an event stream (WHATWG HTML, server-sent events).
  * @param {Response} answer
+ * @param {() => void} heard called whenever something comes
  * @returns {AsyncGenerator<Message>}
  */
-async function* messages(answer) {
+async function* messages(answer, heard) {
   const reader = answer.body?.pipeThrough(new TextDecoderStream()).getReader();
   let rest = "";
   for (;;) {
     const { value, done } = (await reader?.read()) ?? { value: undefined, done: true };
     if (done) return;
+    heard();
     const blocks = (rest + value).split("\n\n");
     rest = blocks.pop() ?? "";
     yield* blocks.map(parsed);

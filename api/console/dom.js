@@ -87,7 +87,12 @@ function morphElement(old, fresh) {
  */
 function morphChildren(old, fresh) {
   const keyed = new Map();
-  for (const child of old.children) if (keyOf(child)) keyed.set(keyOf(child), child);
+  const kept = new Set([...fresh.children].map(keyOf));
+  for (const child of [...old.children]) {
+    if (!keyOf(child)) continue;
+    if (kept.has(keyOf(child))) keyed.set(keyOf(child), child);
+    else child.remove();
+  }
   /** @type {ChildNode | null} */
   let cursor = old.firstChild;
   for (const child of [...fresh.childNodes]) {
@@ -97,7 +102,7 @@ function morphChildren(old, fresh) {
       continue;
     }
     if (match === cursor) cursor = match.nextSibling;
-    else old.insertBefore(match, cursor);
+    else move(old, match, cursor);
     morph(match, child);
   }
   while (cursor) {
@@ -105,6 +110,18 @@ function morphChildren(old, fresh) {
     cursor.remove();
     cursor = next;
   }
+}
+
+/**
+ * Move a child before another one; what has the focus keeps it where browsers can do that.
+ * @param {HTMLElement} parent
+ * @param {ChildNode} child
+ * @param {ChildNode | null} before
+ */
+function move(parent, child, before) {
+  const able = /** @type {{moveBefore?: (child: Node, before: Node | null) => void}} */ (parent);
+  if (able.moveBefore) able.moveBefore(child, before);
+  else parent.insertBefore(child, before);
 }
 
 /** @param {Node} node */

@@ -75,7 +75,12 @@ const COLUMNS = {
   Run: (item) => (item.run ? [chip(item.run.status), item.run.error && ` ${item.run.error}`] : "–"),
   Why: (item) => item.blocking_reason || "–",
   "Last activity": (item) => time(item.latest_activity_at),
-  Commands: (item) => h("span", { class: "tools" }, triage(item).map(button)),
+  Commands: (item) =>
+    h(
+      "span",
+      { class: "tools" },
+      triage(item).map((command) => button({ about: item.task.title, ...command })),
+    ),
 };
 
 /**

@@ -1,28 +1,34 @@
 // @ts-check
 /** The page: finds the view of the address, keeps it current, and lets the reader look back. */
 
+import { say } from "./actions.js";
 import { RequestError, follow, get, token } from "./client.js";
 import { byId, h, morph } from "./dom.js";
-import { say } from "./actions.js";
-import { number } from "./format.js";
+import { askForToken, closed, showForgetting } from "./door.js";
 import * as inbox from "./inbox.js";
+import { control, momentOf } from "./moment.js";
 import * as overview from "./overview.js";
 import * as projections from "./projections.js";
 import * as queue from "./queue.js";
-import { changed, go, here, link } from "./route.js";
+import { go, here, link } from "./route.js";
 import * as task from "./task.js";
 import * as tasks from "./tasks.js";
 import * as timeline from "./timeline.js";
 
 /**
- * What a view is asked with; `asOf` is the moment to look at, undefined for now.
- * @typedef {{id: string, params: URLSearchParams, asOf: string | undefined}} Context
+ * What a view is asked with; `asOf` is the moment to look at as the address has it, `at` what it
+ * means, both undefined for now. A view may tell after how many milliseconds to look `again`, and
+ * the texts of which one stands in each event that it `hangsOn`.
+ * @typedef {{id: string, params: URLSearchParams, asOf: string | undefined,
+ *   at: import("./moment.js").Moment | undefined}} Context
  * @typedef {{load: (context: Context) => Promise<any>, render: (data: any, context: Context) => HTMLElement,
- *   again?: (data: any) => number}} View
+ *   again?: (data: any) => number, hangsOn?: (data: any, context: Context) => string[]}} View
  */
 
-/** @type {Record<string, View>} */
-const VIEWS = { overview, inbox, tasks, task, queue, timeline, projections };
+/** @type {Map<string, View>} */
+const VIEWS = new Map(
+  Object.entries({ overview, inbox, tasks, task, queue, timeline, projections }),
+);
 const NAMES = /** @type {const} */ ([
   ["overview", "Overview"],
   ["inbox", "Inbox"],
@@ -33,7 +39,9 @@ const NAMES = /** @type {const} */ ([
 ]);
 /** However fast the ledger grows, a view is left alone this long, and in proportion to its cost. */
 const LEAST_PAUSE = 300;
-const PAUSE_PER_LOAD = 4;
+const PAUSE_PER_LOAD = 9;
+/** Events that a view does not hang on may touch it all the same, through what it does not show. */
+const LONGEST_PAUSE = 5_000;
 const RETRY_AFTER = 2_000;
 
 const page = byId("main");
@@ -42,7 +50,15 @@ let shown = "";
 let showing = 0;
 let busy = false;
 let wanted = false;
+let failing = false;
+let past = false;
+let searching = false;
 let timer = 0;
+let later = 0;
+/** @type {import("./moment.js").Moment | undefined} */
+let at;
+/** @type {string[]} */
+let hangsOn = [];
 let following = new AbortController();
 
 /** Show what the address names; what an earlier call still loads is thrown away. */
@@ -51,23 +67,36 @@ async function show() {
   busy = true;
   wanted = false;
   clearTimeout(timer);
-  const { view: name, id, params } = here();
-  /** @type {View} */
-  const view = VIEWS[name] ?? overview;
-  const context = { id, params, asOf: params.get("as_of") || undefined };
+  clearTimeout(later);
+  later = 0;
+  const { view: wish, id, params } = here();
+  const name = VIEWS.has(wish) ? wish : "overview";
+  const view = /** @type {View} */ (VIEWS.get(name));
+  const asOf = params.get("as_of") || undefined;
+  const address = `${name}/${id}`;
   const begin = performance.now();
   let again = 0;
-  frame(name, context.asOf);
+  past = asOf !== undefined;
+  at = undefined;
+  frame(name);
+  page.ariaBusy = String(address !== shown || past);
   try {
+    const moment = asOf === undefined ? undefined : await momentOf(asOf);
+    if (turn !== showing) return;
+    at = moment;
+    drawMoment();
+    const context = { id, params, asOf, at };
     const data = await view.load(context);
     if (turn !== showing) return;
-    put(name + id, view.render(data, context));
+    put(address, view.render(data, context));
     again = view.again?.(data) ?? 0;
+    hangsOn = view.hangsOn?.(data, context) ?? [""];
+    failing = false;
   } catch (error) {
     if (turn !== showing) return;
-    refuse(error, name + id);
-    again = error instanceof RequestError && error.status === 0 ? RETRY_AFTER : 0;
+    again = fail(error, address);
   }
+  page.ariaBusy = "false";
   const pause = Math.max(LEAST_PAUSE, (performance.now() - begin) * PAUSE_PER_LOAD, again);
   timer = setTimeout(() => {
     busy = false;
@@ -82,109 +111,109 @@ function refresh() {
 }
 
 /**
- * @param {string} name
+ * @param {string} address
  * @param {HTMLElement} fresh
  */
-function put(name, fresh) {
-  if (name === shown && page.firstElementChild) {
-    morph(page.firstElementChild, fresh);
-    return;
+function put(address, fresh) {
+  const old = page.firstElementChild;
+  if (address === shown && old) {
+    keepFocus(() => morph(old, fresh));
+  } else {
+    shown = address;
+    page.replaceChildren(fresh);
+    scrollTo(0, 0);
+    focusHeading();
   }
-  shown = name;
-  page.replaceChildren(fresh);
-  document.title = `${fresh.querySelector("h1")?.textContent} · taskledger`;
-  fresh.querySelector("h1")?.focus({ preventScroll: true });
-  scrollTo(0, 0);
+  if (searching) search()?.focus();
+  searching = false;
+  document.title = `${page.querySelector("h1")?.textContent} · taskledger`;
 }
 
 /**
- * Tell why nothing is shown, and what is wrong with the page itself to its console.
- * @param {unknown} error
- * @param {string} name
+ * Make a change; when it takes what has the focus away, the heading gets it.
+ * @param {() => void} change
  */
-function refuse(error, name) {
+function keepFocus(change) {
+  const focused = document.activeElement;
+  change();
+  if (focused && !focused.isConnected) focusHeading();
+}
+
+function focusHeading() {
+  page.querySelector("h1")?.focus({ preventScroll: true });
+}
+
+const search = () => /** @type {HTMLElement | null} */ (page.querySelector("input[type=search]"));
+
+/**
+ * Tell why nothing is shown, and what is wrong with the page itself to its console. What is shown
+ * stays when only the server is away. Return after how many milliseconds to try again, 0 for never.
+ * @param {unknown} error
+ * @param {string} address
+ */
+function fail(error, address) {
   if (!(error instanceof RequestError)) console.error(error);
   else if (error.status === 401) {
-    askForToken(error.message);
-    return;
+    put("closed", closed(error.message, comeIn));
+    askForToken(error.message, comeIn);
+    return 0;
   }
-  put(
-    `${name} refused`,
-    h(
-      "div",
-      {},
-      h("h1", { tabindex: "-1" }, "Not shown"),
+  const away = error instanceof RequestError && (error.status === 0 || error.status >= 500);
+  const text = error instanceof Error ? error.message : String(error);
+  if (!away || address !== shown) {
+    put(
+      `${address} refused`,
       h(
-        "p",
-        { class: "refusal", role: "alert" },
-        error instanceof Error ? error.message : String(error),
+        "div",
+        {},
+        h("h1", { tabindex: "-1" }, "Not shown"),
+        h("p", { class: "refusal", role: "alert" }, text),
       ),
-    ),
-  );
+    );
+  } else if (!failing) {
+    say(`What is shown is not current: ${text}`);
+  }
+  failing = away;
+  return away ? RETRY_AFTER : 0;
 }
 
 /**
  * Draw what is around the view.
  * @param {string} name
- * @param {string | undefined} asOf
  */
-function frame(name, asOf) {
+function frame(name) {
   const current = name === "task" ? "tasks" : name;
   const entry = (/** @type {readonly [string, string]} */ [view, text]) =>
     h("li", {}, h("a", { href: link(view), "aria-current": view === current && "page" }, text));
-  document.documentElement.dataset["past"] = String(asOf !== undefined);
+  document.documentElement.dataset["past"] = String(past);
   morph(byId("nav"), h("ul", { id: "nav" }, NAMES.map(entry)));
-  morph(byId("moment"), moment(asOf));
-}
-
-/**
- * Return the control that chooses the moment to look at.
- * @param {string | undefined} asOf
- */
-function moment(asOf) {
-  const choose = (/** @type {string} */ value) => go(changed({ as_of: value, before: undefined }));
-  const valueOf = (/** @type {Event} */ event) =>
-    /** @type {HTMLInputElement} */ (event.target).value.trim();
-  const place = asOf && /^\d+$/.test(asOf) ? Number(asOf) : head;
-  return h(
-    "div",
-    { id: "moment", role: "group", "aria-label": "The moment that is looked at" },
-    h("input", {
-      type: "range",
-      min: 0,
-      max: head,
-      value: place,
-      "aria-label": "Sequence",
-      onchange: (/** @type {Event} */ event) => choose(valueOf(event)),
-    }),
-    h("input", {
-      type: "text",
-      value: asOf ?? "",
-      placeholder: `now, ${number(head)}`,
-      "aria-label": "As of: a sequence, or a time such as 2030-01-31T12:00:00Z",
-      size: 22,
-      onchange: (/** @type {Event} */ event) => choose(valueOf(event)),
-    }),
-    asOf && h("button", { type: "button", onclick: () => choose("") }, "Back to now"),
-  );
-}
-
-/** @param {boolean} live */
-function tellState(live) {
-  const state = byId("live");
-  state.textContent = live ? "live" : "reconnecting";
-  state.dataset["live"] = String(live);
-}
-
-/** @param {any} item */
-function arrived({ sequence }) {
-  head = sequence;
-  if (here().params.has("as_of")) drawMoment();
-  else refresh();
+  drawMoment();
 }
 
 function drawMoment() {
-  morph(byId("moment"), moment(here().params.get("as_of") || undefined));
+  keepFocus(() => morph(byId("moment"), control(head, at)));
+}
+
+/**
+ * Show whether the page follows the ledger.
+ * @param {"live" | "reconnecting" | "not following"} state
+ */
+function tellState(state) {
+  const element = byId("live");
+  if (element.textContent !== state) element.textContent = state;
+  element.dataset["live"] = String(state === "live");
+}
+
+/**
+ * An event came: what hangs on it is shown again soon, anything else some time later.
+ * @param {number} sequence
+ * @param {string} written
+ */
+function arrived(sequence, written) {
+  head = sequence;
+  if (past) later ||= setTimeout(() => ((later = 0), drawMoment()), LEAST_PAUSE);
+  else if (hangsOn.some((text) => written.includes(text))) refresh();
+  else later ||= setTimeout(refresh, LONGEST_PAUSE);
 }
 
 /** Follow the ledger from here on; what came before is in the views already. */
@@ -192,62 +221,34 @@ async function begin() {
   following.abort();
   following = new AbortController();
   const { signal } = following;
+  showForgetting();
   try {
-    head = Number((await get("/api/timeline", { limit: 1 })).head);
+    const { head: latest } = await get("/api/timeline", { limit: 1 });
+    if (signal.aborted) return;
+    head = Number(latest);
   } catch (error) {
-    refuse(error, "ledger");
-    if (error instanceof RequestError && error.status === 0)
-      setTimeout(() => void begin(), RETRY_AFTER);
+    if (signal.aborted) return;
+    tellState("not following");
+    const again = fail(error, shown);
+    if (again) setTimeout(() => signal.aborted || void begin(), again);
     return;
   }
-  if (signal.aborted) return;
-  drawMoment();
   void show();
   void follow(head, signal, {
     event: arrived,
-    state: tellState,
-    refused: (error) => refuse(error, "stream"),
+    live: () => tellState("live"),
+    away: () => signal.aborted || tellState("reconnecting"),
+    refused: (error) => {
+      tellState("not following");
+      fail(error, shown);
+    },
   });
 }
 
-/** @param {string} why */
-function askForToken(why) {
-  const dialog = /** @type {HTMLDialogElement} */ (byId("dialog"));
-  if (dialog.open) return;
-  const onsubmit = (/** @type {Event} */ event) => {
-    event.preventDefault();
-    token.set(
-      String(new FormData(/** @type {HTMLFormElement} */ (event.target)).get("token")).trim(),
-    );
-    dialog.close();
-    showForgetting();
-    void begin();
-  };
-  dialog.replaceChildren(
-    h(
-      "form",
-      { onsubmit },
-      h("h2", { id: "command-title" }, "Access token"),
-      h(
-        "p",
-        {},
-        "This server lets in who has a token: `taskledger token create` makes one. It is kept in this tab until you close it.",
-      ),
-      token.get() && h("p", { class: "refusal", role: "alert" }, why),
-      h(
-        "label",
-        { class: "field" },
-        h("span", {}, "Token"),
-        h("input", { name: "token", type: "password", required: true, autocomplete: "off" }),
-      ),
-      h("menu", {}, h("button", { type: "submit", class: "primary" }, "Come in")),
-    ),
-  );
-  dialog.showModal();
-}
-
-function showForgetting() {
-  byId("forget").hidden = !token.get();
+/** Begin with what a token that was just given, or taken back, lets see. */
+function comeIn() {
+  page.replaceChildren();
+  void begin();
 }
 
 /** @param {KeyboardEvent} event */
@@ -256,15 +257,11 @@ function shortcut(event) {
     event.target instanceof HTMLElement && event.target.closest("input, textarea, select, dialog");
   if (typing || event.ctrlKey || event.metaKey || event.altKey || event.key !== "/") return;
   event.preventDefault();
-  const search = () => /** @type {HTMLElement | null} */ (page.querySelector("input[type=search]"));
-  if (search()) search()?.focus();
-  else {
+  if (search()) {
+    search()?.focus();
+  } else {
+    searching = true;
     go(link("tasks"));
-    new MutationObserver((_, observer) => {
-      if (!search()) return;
-      observer.disconnect();
-      search()?.focus();
-    }).observe(page, { childList: true, subtree: true });
   }
 }
 
@@ -275,11 +272,15 @@ document.addEventListener("visibilitychange", () => {
   if (document.hidden) following.abort();
   else void begin();
 });
+byId("dialog").addEventListener("close", () => byId("dialog").replaceChildren());
+byId("skip").addEventListener("click", (event) => {
+  // The address names the view alone.
+  event.preventDefault();
+  page.focus();
+});
 byId("forget").onclick = () => {
   token.forget();
-  showForgetting();
   say("The token is forgotten.");
-  void begin();
+  comeIn();
 };
-showForgetting();
 void begin();

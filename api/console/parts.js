@@ -107,10 +107,11 @@ export const card = (heading, ...children) =>
  * @param {string[]} choices
  */
 export function choice(label, name, value, choices) {
-  const options = ["", ...choices].map((each) =>
+  const all = choices.includes(value) || !value ? choices : [value, ...choices];
+  const options = ["", ...all].map((each) =>
     h(
       "option",
-      { value: each, selected: each === value },
+      { value: each, "data-key": each, selected: each === value },
       each ? each.replaceAll("_", " ") : "any",
     ),
   );

@@ -20,8 +20,11 @@ export async function load() {
  */
 export const again = (projections) => (projections.some((each) => each.work) ? WATCHED_EVERY : 0);
 
-/** @param {any[]} projections */
-export function render(projections) {
+/**
+ * @param {any[]} projections
+ * @param {import("./main.js").Context} context
+ */
+export function render(projections, { asOf }) {
   return h(
     "div",
     {},
@@ -31,6 +34,7 @@ export function render(projections) {
       {},
       "Each is folded from the events of the ledger, and can be made again while it is read.",
     ),
+    asOf && h("p", { class: "banner" }, "This is told of now alone: read models have no past."),
     table("Read models", COLUMNS, projections, {
       empty: "There is none.",
       key: (each) => each.name,
@@ -53,7 +57,12 @@ const COLUMNS = {
   Behind: (each) => number(Math.max(each.head - each.position, 0)),
   Work: (each) => (each.progress ? progress(each.progress) : (each.work ?? "–")),
   "Last time": (each) => last(each),
-  Commands: (each) => h("span", { class: "tools" }, commandsOf(each).map(button)),
+  Commands: (each) =>
+    h(
+      "span",
+      { class: "tools" },
+      commandsOf(each).map((command) => button({ about: each.name, ...command })),
+    ),
 };
 
 /** @param {any} state */

@@ -16,7 +16,7 @@ export async function load({ asOf }) {
   const [{ scheduler }, { backlog }, sessions] = await Promise.all([
     get("/api/scheduler", { as_of: asOf }),
     get("/api/scheduler/backlog", { as_of: asOf, limit: LIMIT, include_paused: true }),
-    asOf ? { sessions: [] } : get("/api/sessions"),
+    asOf ? { sessions: undefined } : get("/api/sessions"),
   ]);
   return { scheduler, backlog, sessions: sessions.sessions };
 }
@@ -24,7 +24,6 @@ export async function load({ asOf }) {
 /** @param {Awaited<ReturnType<typeof load>>} data */
 export function render({ scheduler, backlog, sessions }) {
   const attention = backlog.needs_attention ?? [];
-  const working = sessions.filter((/** @type {any} */ each) => each.state === "active");
   return h(
     "div",
     {},
@@ -44,8 +43,19 @@ export function render({ scheduler, backlog, sessions }) {
       empty: "Nothing waits.",
       key: (entry) => entry.run.id,
     }),
-    h("h2", {}, `Sessions (${number(working.length)} active)`),
-    table("Sessions", SESSIONS, working, {
+    sessions
+      ? working(sessions.filter((/** @type {any} */ each) => each.state === "active"))
+      : h("p", { class: "note" }, "Sessions are told of now alone."),
+  );
+}
+
+/** @param {any[]} sessions */
+function working(sessions) {
+  return h(
+    "section",
+    {},
+    h("h2", {}, `Sessions (${number(sessions.length)} active)`),
+    table("Sessions", SESSIONS, sessions.slice(-LIMIT).reverse(), {
       empty: "No session is active.",
       key: (session) => session.session_id,
     }),

@@ -9,9 +9,18 @@ export function here() {
   const [view = "", id = ""] = path.split("/");
   return {
     view: view || "overview",
-    id: decodeURIComponent(id),
+    id: decoded(id),
     params: new URLSearchParams(query),
   };
+}
+
+/** @param {string} text */
+function decoded(text) {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return text;
+  }
 }
 
 /**

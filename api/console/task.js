@@ -2,7 +2,7 @@
 /** One task: how it stands, what can be done, its runs, and every event that made it so. */
 
 import { button } from "./actions.js";
-import { RequestError, get } from "./client.js";
+import { AT_THE_END, RequestError, get } from "./client.js";
 import { h } from "./dom.js";
 import { eventTable } from "./events.js";
 import { chip, duration, json, time, who } from "./format.js";
@@ -10,12 +10,10 @@ import { card, facts, standing, table, taskLink } from "./parts.js";
 import { changed, link } from "./route.js";
 
 const PAGE = 200;
-const AT_THE_END = Number.MAX_SAFE_INTEGER;
-const CLOSED = ["completed", "failed", "canceled"];
 const OVER = ["completed", "failed", "canceled"];
 
 /** @param {import("./main.js").Context} context */
-export async function load({ id, asOf, params }) {
+export async function load({ id, asOf, at, params }) {
   const path = `/api/tasks/${encodeURIComponent(id)}`;
   const before = params.get("before") ?? AT_THE_END;
   const [{ task }, { tree }, inspected, { timeline }] = await Promise.all([
@@ -24,7 +22,7 @@ export async function load({ id, asOf, params }) {
     asOf ? null : get(`${path}/inspect`),
     get(`${path}/timeline`, { as_of: asOf, before_sequence: before, limit: PAGE }),
   ]);
-  const next = asOf && (await nextAfter(path, timeline.at(-1).sequence));
+  const next = at && (await nextAfter(path, at.sequence));
   return { task, tree, timeline, next, inspect: inspected?.inspect };
 }
 
@@ -45,10 +43,22 @@ async function nextAfter(path, sequence) {
 }
 
 /**
+ * Return the ids of the tasks that are shown.
+ * @param {Awaited<ReturnType<typeof load>>} data
+ */
+export function hangsOn({ task, tree }) {
+  const awaited = (task.dependency_references ?? []).map(
+    (/** @type {any} */ each) => each.depends_on,
+  );
+  const below = (tree.descendants ?? []).map((/** @type {any} */ each) => each.task);
+  return [task.task, ...awaited, ...below].map(({ id }) => JSON.stringify(id));
+}
+
+/**
  * @param {Awaited<ReturnType<typeof load>>} data
  * @param {import("./main.js").Context} context
  */
-export function render({ task: detail, tree, timeline, next, inspect }, { asOf, params }) {
+export function render({ task: detail, tree, timeline, next, inspect }, { asOf, at, params }) {
   const { task, summary, runs = [] } = detail;
   const base = `/api/tasks/${encodeURIComponent(task.id)}`;
   return h(
@@ -56,7 +66,7 @@ export function render({ task: detail, tree, timeline, next, inspect }, { asOf, 
     {},
     h("h1", { tabindex: "-1" }, task.title || task.id),
     h("p", {}, standing(task), " ", h("code", {}, task.id)),
-    h("div", { class: "tools" }, commandsOf(task, summary, base).map(button)),
+    h("div", { class: "tools" }, commandsOf(task, summary, base).map(about(task))),
     h(
       "div",
       { class: "cards" },
@@ -80,10 +90,14 @@ export function render({ task: detail, tree, timeline, next, inspect }, { asOf, 
       (tree.descendants ?? []).length > 0 && card("Below it", list(tree.descendants)),
     ),
     h("h2", {}, "Runs"),
-    runTable(runs, asOf ? Date.parse(timeline.at(-1)?.timestamp) : Date.now()),
+    runTable(task, runs, at ? Date.parse(at.time ?? timeline.at(-1)?.timestamp) : Date.now()),
     h("h2", {}, "Events"),
-    steps(timeline, next, asOf, params),
-    eventTable(timeline, { empty: "There are no events here.", asOf, ofTask: true }),
+    steps(timeline, next, at, params),
+    eventTable(timeline, {
+      empty: "There are no events here.",
+      asOf: asOf && String(at?.sequence),
+      ofTask: true,
+    }),
   );
 }
 
@@ -133,10 +147,18 @@ function list(tasks) {
 }
 
 /**
+ * Return what makes a button of a command that is about a task.
+ * @param {any} task
+ * @returns {(command: import("./actions.js").Command) => HTMLElement}
+ */
+const about = (task) => (command) => button({ about: task.title || task.id, ...command });
+
+/**
+ * @param {any} task
  * @param {any[]} runs
  * @param {number} now
  */
-function runTable(runs, now) {
+function runTable(task, runs, now) {
   const begin = Math.min(...runs.map((run) => Date.parse(run.queued_at)));
   const end = Math.max(...runs.map((run) => Date.parse(run.ended_at ?? "") || now));
   return table(
@@ -149,7 +171,7 @@ function runTable(runs, now) {
       "Waited, worked": (run) => span(run, begin, end),
       "Lease until": (run) => (OVER.includes(run.status) ? "–" : time(run.lease_until)),
       Outcome: (run) => outcome(run),
-      Commands: (run) => h("span", { class: "tools" }, runCommands(run).map(button)),
+      Commands: (run) => h("span", { class: "tools" }, runCommands(run).map(about(task))),
     },
     runs,
     { empty: "It has not been run.", key: (run) => run.id },
@@ -193,19 +215,20 @@ function outcome(run) {
 /**
  * Return links to the moments before and after the one that is looked at, and to other events.
  * @param {any[]} timeline
- * @param {number | undefined | ""} next
- * @param {string | undefined} asOf
+ * @param {number | undefined} next
+ * @param {import("./moment.js").Moment | undefined} at
  * @param {URLSearchParams} params
  */
-function steps(timeline, next, asOf, params) {
+function steps(timeline, next, at, params) {
   const sequences = timeline.map((item) => Number(item.sequence));
-  const current = asOf === String(sequences.at(-1)) || !asOf;
-  const before = sequences.at(current ? -2 : -1);
+  const current = !at || at.sequence === sequences.at(-1);
+  const back = params.has("before") ? undefined : sequences.at(current ? -2 : -1);
+  const to = (/** @type {number} */ moment) => changed({ as_of: moment, before: undefined });
   return h(
     "p",
     { class: "pages" },
-    before && h("a", { href: changed({ as_of: before }) }, "One event back"),
-    next && h("a", { href: changed({ as_of: next }) }, "One event on"),
+    back && h("a", { href: to(back) }, "One event back"),
+    next && h("a", { href: to(next) }, "One event on"),
     timeline.length === PAGE &&
       h("a", { href: changed({ before: sequences[0] }) }, "Earlier events"),
     params.has("before") && h("a", { href: changed({ before: undefined }) }, "The latest events"),
@@ -222,7 +245,7 @@ const REASON = { name: "reason", label: "Reason" };
  * @returns {import("./actions.js").Command[]}
  */
 function commandsOf(task, summary, base) {
-  if (CLOSED.includes(task.status)) return [];
+  if (OVER.includes(task.status)) return [];
   const open = Boolean(summary.active_run);
   const pending = task.approval_state === "pending";
   return [

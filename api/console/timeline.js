@@ -1,7 +1,7 @@
 // @ts-check
 /** The whole ledger, the newest event first, as it grows. */
 
-import { get } from "./client.js";
+import { AT_THE_END, get } from "./client.js";
 import { h } from "./dom.js";
 import { eventTable } from "./events.js";
 import { number } from "./format.js";
@@ -9,7 +9,8 @@ import { choice, entry } from "./parts.js";
 import { changed } from "./route.js";
 
 const PAGE = 100;
-const AT_THE_END = Number.MAX_SAFE_INTEGER;
+/** The server looks through a part of the ledger at a time, and is asked for so many parts. */
+const MOST_PARTS = 5;
 
 /** @param {import("./main.js").Context} context */
 export async function load({ params, asOf }) {
@@ -30,7 +31,7 @@ async function latest(before, filters) {
   /** @type {any[]} */
   const items = [];
   let next = before;
-  while (next > 1 && items.length < PAGE) {
+  for (let parts = 0; next > 1 && items.length < PAGE && parts < MOST_PARTS; parts++) {
     const limit = PAGE - items.length;
     const page = await get("/api/timeline", { ...filters, before_sequence: next, limit });
     items.push(...page.timeline.reverse());
@@ -49,10 +50,25 @@ function filtersOf(params) {
 }
 
 /**
+ * Return texts of which one stands in each event that passes the filters.
+ * @param {unknown} _
+ * @param {import("./main.js").Context} context
+ */
+export function hangsOn(_, { params }) {
+  const { type, workspace, actor } = filtersOf(params);
+  const ref = actor?.slice(actor.indexOf(":") + 1);
+  return type ? type.split(",") : [workspace || ref || ""];
+}
+
+/** @param {number} next */
+const none = (next) =>
+  next > 1 ? `No event from ${number(next)} on is like that.` : "No event is like that.";
+
+/**
  * @param {Awaited<ReturnType<typeof load>>} data
  * @param {import("./main.js").Context} context
  */
-export function render({ items, next, workspaces }, { params }) {
+export function render({ items, next, workspaces }, { params, at }) {
   const value = (/** @type {string} */ name) => params.get(name) ?? "";
   return h(
     "div",
@@ -65,7 +81,7 @@ export function render({ items, next, workspaces }, { params }) {
       entry("By", "actor", value("actor")),
       workspaces.length > 0 && choice("Workspace", "workspace", value("workspace"), workspaces),
     ),
-    eventTable(items, { empty: "No event is like that." }),
+    eventTable(items, { empty: none(next), asOf: at && String(at.sequence) }),
     h(
       "p",
       { class: "pages" },

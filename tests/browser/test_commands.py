@@ -1,16 +1,12 @@
 """Commands of the console: what is sent, what is refused, and the shell line that does the same."""
 
 import subprocess
-from collections.abc import Iterator
-from pathlib import Path
 
-import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Page, expect
 
-from api.tokens import create_token
-from tests.api.live import LiveServer, serving
+from tests.api.live import LiveServer
 from tests.browser.steps import command, row, show
-from tests.browser.watch import Watch, watched
+from tests.browser.watch import Watch
 from tests.support.axe import axe
 
 
@@ -103,52 +99,3 @@ def test_a_read_model_is_compared_and_rebuilt(page: Page, server: LiveServer) ->
         page.get_by_role("dialog").get_by_role("button", name=name).click()
         expect(model).to_contain_text(f"{told} done")
     expect(model.get_by_role("button", name="Roll back")).to_be_visible()
-
-
-@pytest.fixture(name="locked", scope="module")
-def _locked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[LiveServer, str, str]]:
-    """A server that wants tokens, with one that may only read and one that may write."""
-    with serving(tmp_path_factory.mktemp("locked")) as server:
-        server.client.create(title="Behind the door")
-        reader = create_token(server.services, name="reader", scopes=("task:read",))
-        writer = create_token(server.services, name="writer", scopes=("task:read", "task:write"))
-        yield server, reader.text, writer.text
-
-
-def test_whoever_has_a_token_comes_in(
-    browser: Browser, locked: tuple[LiveServer, str, str], tmp_path: Path
-) -> None:
-    server, reader, writer = locked
-    with watched(browser, server.url) as (page, watch):
-        watch.expect("console error: .*401")
-        watch.expect("console error: .*403")
-        asked: list[str] = []
-        page.on("request", lambda request: asked.append(request.url))
-        page.goto("/#/tasks")
-        dialog = page.get_by_role("dialog")
-        expect(dialog).to_contain_text("Access token")
-        assert axe(page) == []
-        _come_in(page, "tl_0000000000000000_wrong")
-        expect(dialog.get_by_role("alert")).to_be_visible()
-        _come_in(page, reader)
-        expect(row(page, "Behind the door")).to_be_visible()
-
-        page.get_by_role("button", name="New task").click()
-        dialog.get_by_label("Title").fill("Not allowed")
-        dialog.get_by_role("button", name="New task").click()
-        expect(dialog.get_by_role("alert")).to_contain_text("task:write")
-        page.keyboard.press("Escape")
-
-        page.get_by_role("button", name="Forget token").click()
-        expect(dialog).to_contain_text("Access token")
-        _come_in(page, writer)
-        command(page, "New task", title="Allowed")
-        expect(page.locator("h1")).to_have_text("Allowed")
-        expect(row(page, "task.created")).to_contain_text("human:writer")
-        assert not any(reader in url or writer in url for url in asked)
-        assert reader not in page.content()
-
-
-def _come_in(page: Page, text: str) -> None:
-    page.get_by_role("dialog").get_by_label("Token").fill(text)
-    page.get_by_role("button", name="Come in").click()

@@ -1,14 +1,15 @@
 """The console follows the ledger: what happens is shown, once, whatever the connection does."""
 
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from signal import SIGKILL
+from signal import SIGCONT, SIGKILL, SIGSTOP
 from typing import Any
 
 from playwright.sync_api import Browser, Page, expect
 
 from tests.api.live import Client, LiveServer
 from tests.browser.steps import row, show
-from tests.browser.watch import watched
+from tests.browser.watch import Watch, watched
 from tests.cli.processes import Server
 
 
@@ -72,6 +73,60 @@ def test_it_goes_on_after_the_server_was_killed(browser: Browser, tmp_path: Path
         assert sequences == ["3", "2", "1"]
     client.close()
     server.stop()
+
+
+def test_a_connection_that_went_dead_is_made_again(browser: Browser, tmp_path: Path) -> None:
+    server = Server(tmp_path)
+    server.start()
+    client = Client(server.url)
+    with watched(browser, server.url) as (page, _):
+        page.clock.install()
+        client.create(title="Before")
+        show(page, "timeline", "Timeline")
+        server.send(SIGSTOP)
+        page.clock.fast_forward("02:00")
+        expect(page.locator("#live")).to_have_text("reconnecting")
+        server.send(SIGCONT)
+        expect(page.locator("#live")).to_have_text("live")
+        client.create(title="After")
+        expect(row(page, "After")).to_have_count(1)
+    client.close()
+    server.stop()
+
+
+def test_a_task_is_not_loaded_again_for_what_happens_to_others(
+    page: Page, server: LiveServer
+) -> None:
+    client = server.client
+    mine, other = (client.create(title=title) for title in ("Mine", "Not mine"))
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    page.clock.install()
+    show(page, f"task/{mine['id']}", "Mine")
+    # Ends the pause after it was shown; from then on no timer runs out.
+    page.clock.pause_at(datetime.now(UTC) + timedelta(seconds=20))
+    for number in range(5):
+        client.ok("PATCH", f"/api/tasks/{other['id']}", {"title": f"Not mine {number}"})
+        client.ok("PATCH", f"/api/tasks/{mine['id']}", {"title": f"Mine {number}"})
+        expect(page.locator("h1")).to_have_text(f"Mine {number}")
+        page.clock.run_for(1_000)
+
+    assert sum(url.endswith(f"/api/tasks/{mine['id']}") for url in asked) == 1 + 5
+
+
+def test_what_is_shown_stays_while_the_server_cannot_answer(
+    page: Page, server: LiveServer, watch: Watch
+) -> None:
+    watch.expect("console error: .*503")
+    client = server.client
+    client.create(title="Shown before")
+    show(page, "tasks", "Tasks")
+    page.route("**/api/tasks?*", lambda route: route.fulfill(status=503, body="away"))
+    client.create(title="Shown after")
+    expect(page.get_by_text("What is shown is not current: away")).to_be_visible()
+    expect(row(page, "Shown before")).to_have_count(1)
+    page.unroute("**/api/tasks?*")
+    expect(row(page, "Shown after")).to_have_count(1)
 
 
 def test_no_address_holds_more_than_the_page_asked_for(page: Page, server: LiveServer) -> None:

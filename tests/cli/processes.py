@@ -87,6 +87,11 @@ class Server:
         finally:
             asking.close()
 
+    def send(self, number: signal.Signals) -> None:
+        """Send it a signal."""
+        assert self._process
+        self._process.send_signal(number)
+
     def stop(self, number: signal.Signals = signal.SIGTERM) -> None:
         """End it and wait for the end."""
         if self._process:
