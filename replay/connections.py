@@ -12,7 +12,13 @@ from eventsourcing import persistence
 from eventsourcing import sqlite as library
 
 from replay.blobs.files import FileBlobs
-from replay.errors import StoreOpenError, is_damaged, is_unavailable, unavailable
+from replay.errors import (
+    StoreOpenError,
+    is_damaged,
+    is_read_only,
+    is_unavailable,
+    unavailable,
+)
 from replay.lock import StoreLock, live_server
 from replay.steps import Steps
 from replay.store import Connection, SqlReader
@@ -68,7 +74,7 @@ def connect(
 ) -> sqlite3.Connection:
     """Return a connection in WAL mode whose commits are durable; raises sqlite3.Error.
 
-    A change of journal mode is stored in the file, so it costs nothing from the second time on.
+    A file that may only be read, such as a copy in an archive, is left in the mode it has.
     """
     connection = sqlite3.connect(
         db_name,
@@ -79,8 +85,8 @@ def connect(
         cached_statements=_STATEMENTS,
     )
     try:
+        _log_ahead(connection)
         for pragma in (
-            "journal_mode=WAL",
             "synchronous=FULL",
             f"cache_size=-{cache_kib}",
             f"journal_size_limit={_WAL_BYTES}",
@@ -94,6 +100,15 @@ def connect(
         connection.close()
         raise
     return connection
+
+
+def _log_ahead(connection: sqlite3.Connection) -> None:
+    # The change is stored in the file, so it costs nothing from the second time on.
+    try:
+        connection.execute("PRAGMA journal_mode=WAL")
+    except sqlite3.OperationalError as error:
+        if not is_read_only(error):
+            raise
 
 
 class ImmediateTransaction(library.SQLiteTransaction):

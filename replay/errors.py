@@ -94,6 +94,11 @@ def is_damaged(error: BaseException) -> bool:
     return _result_code(error) == sqlite3.SQLITE_CORRUPT
 
 
+def is_read_only(error: BaseException) -> bool:
+    """Whether a database file may only be read."""
+    return _result_code(error) == sqlite3.SQLITE_READONLY
+
+
 def is_unavailable(error: BaseException) -> bool:
     """Whether the store, and not the command at hand, is the reason of an error."""
     if isinstance(error, StoreUnavailableError):

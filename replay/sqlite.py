@@ -97,6 +97,8 @@ class LedgerRecorder(library.SQLiteProcessRecorder):
 
     def create_table(self) -> None:
         """Make what is missing; another process may be at it just now."""
+        if self.check_schema() == latest(self._migrations):
+            return
         try:
             super().create_table()
         except persistence.IntegrityError:

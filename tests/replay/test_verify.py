@@ -31,6 +31,17 @@ def test_a_store_in_order_is_found_to_be(store: Path) -> None:
     assert found.read_models == tuple(each.name for each in PROJECTORS)
 
 
+def test_a_copy_that_cannot_be_written_is_verified_as_well(store: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "copy.db"
+    with closing(sqlite3.connect(store)) as connection:
+        connection.execute("VACUUM INTO ?", (str(copy),))
+    before = copy.read_bytes()
+
+    with opened(f"file:{copy}?mode=ro") as ledger:
+        assert verify(ledger, PROJECTORS).finding is None
+    assert copy.read_bytes() == before
+
+
 def test_an_empty_store_is_in_order(tmp_path: Path) -> None:
     assert verified(store_of(tmp_path, ())).finding is None
 
