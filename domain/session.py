@@ -14,7 +14,7 @@ from domain.errors import (
 from domain.events import SessionRegistered, SessionStopped
 from domain.recorded import session_stream
 from domain.registry import SessionState
-from domain.task.leases import runs_held
+from domain.task.leases import active_leases
 from domain.values import ID_BYTES, MAX_CLAIMS
 from domain.world import Plan
 
@@ -143,7 +143,7 @@ def _keep_leases(plan: Plan, session: SessionState | None, concurrency: int) -> 
     """Raise ActiveLeaseError when the session holds more leases than it shall hold at most."""
     if session is None or concurrency >= session.concurrency:
         return
-    held = len(runs_held(plan, session.id))
+    held = active_leases(plan, session.id)
     if held > concurrency:
         message = f'session "{session.id}" holds {held}; session.concurrency must not be less'
         raise ActiveLeaseError(message)

@@ -13,7 +13,7 @@ from domain.recorded import Recorded
 from domain.registry import SessionState
 from domain.session import claiming_session
 from domain.task.cascade import status_with
-from domain.task.leases import runs_held
+from domain.task.leases import active_leases
 from domain.task.state import Run, TaskState
 from domain.values import Actor, Soul
 from domain.world import Plan
@@ -80,12 +80,10 @@ def _soul(session: SessionState, now: int) -> Soul | None:
 
 def _free(plan: Plan, session: SessionState) -> int:
     """Return how many leases more the session may hold; raises ActiveLeaseError for none."""
-    held = runs_held(plan, session.id)
-    if len(held) < session.concurrency:
-        return session.concurrency - len(held)
-    owned = f"{len(held)} active task-run leases"
-    if len(held) == 1:
-        owned = f'an active task-run lease: it holds run "{held[0]}"'
+    held = active_leases(plan, session.id)
+    if held < session.concurrency:
+        return session.concurrency - held
+    owned = "an active task-run lease" if held == 1 else f"{held} active task-run leases"
     message = f'session "{session.id}" already owns {owned}'
     raise ActiveLeaseError(message)
 

@@ -32,13 +32,12 @@ FAILING: Final[frozenset[Facade | None]] = frozenset({"tempest"})
 """The APIs in which nobody could look after a run, so that it fails when its leases run out."""
 
 
-def runs_held(plan: Plan, session_id: str) -> list[str]:
-    """Return the runs of the leases of the session that have not run out."""
-    held = []
+def active_leases(plan: Plan, session_id: str) -> int:
+    """Return how many leases of the session have not run out."""
+    held = 0
     for task_id, run_id in plan.world.runs_of_session(session_id):
         state = plan.readable_task(task_id)
-        if state is None or state.runs[run_id].leased_at(plan.now):
-            held.append(run_id)
+        held += state is None or state.runs[run_id].leased_at(plan.now)
     return held
 
 
@@ -47,7 +46,7 @@ def _held(command: LeaseCommand, plan: Plan) -> tuple[TaskState, Run]:
     session_id = command.session_id
     session = plan.session(session_id)
     if session is None or session.concurrency == 1:
-        leases = len(runs_held(plan, session_id))
+        leases = active_leases(plan, session_id)
         if leases > 1:
             raise LeaseRejectedError(
                 "AUTONOMY_LEASE_ALREADY_HELD",
@@ -58,7 +57,7 @@ def _held(command: LeaseCommand, plan: Plan) -> tuple[TaskState, Run]:
         run = plan.existing_task(task_id).runs[command.run_id]
         if run.session_id == session_id and run.leased_at(plan.now):
             return plan.require_task(task_id), run
-    raise _rejection(command, plan, bool(runs_held(plan, session_id)))
+    raise _rejection(command, plan, active_leases(plan, session_id) > 0)
 
 
 def _rejection(command: LeaseCommand, plan: Plan, holds_other: bool) -> LeaseRejectedError:
