@@ -23,7 +23,10 @@ PAGE: Final = "index.html"
 
 
 class Asset(Struct, frozen=True):
-    """One file of the console: its media type, entity tag, and bytes, plain and gzipped."""
+    """One file of the console: its media type, entity tag, and bytes, plain and gzipped.
+
+    The tag is a weak one, since it stands for both.
+    """
 
     media_type: bytes
     tag: bytes
@@ -44,7 +47,7 @@ def _asset(name: str) -> Asset:
         plain = plain.replace(b"{version}", version("taskledger").encode())
     return Asset(
         media_type=_TYPES[name.rpartition(".")[2]],
-        tag=b'"%s"' % sha256(plain).hexdigest()[:32].encode(),
+        tag=b'W/"%s"' % sha256(plain).hexdigest()[:32].encode(),
         plain=plain,
         gzipped=gzip.compress(plain, mtime=0),
     )

@@ -154,14 +154,22 @@ export function differences(before, after, path = "") {
   if (!isObject(before) || !isObject(after)) return [[path, before, after]];
   const names = [...new Set([...Object.keys(before), ...Object.keys(after)])];
   return names.flatMap((name) =>
-    differences(before[name], after[name], path ? `${path}.${name}` : name),
+    differences(own(before, name), own(after, name), path ? `${path}.${name}` : name),
   );
 }
 
 /**
+ * @param {Record<string, unknown>} value
+ * @param {string} name
+ */
+const own = (value, name) => (Object.hasOwn(value, name) ? value[name] : undefined);
+
+/**
+ * Whether a value has members of its own; a number that a double cannot hold is none of those.
  * @param {unknown} value
  * @returns {value is Record<string, unknown>}
  */
 function isObject(value) {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
+  const raw = /** @type {any} */ (JSON).isRawJSON?.(value);
+  return typeof value === "object" && value !== null && !Array.isArray(value) && !raw;
 }

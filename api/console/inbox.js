@@ -3,6 +3,7 @@
 
 import { button } from "./actions.js";
 import { get } from "./client.js";
+import { runCommands } from "./commands.js";
 import { h } from "./dom.js";
 import { chip, number, time, words } from "./format.js";
 import { choice, entry, standing, table, taskLink } from "./parts.js";
@@ -43,6 +44,11 @@ export function render(inbox, { params }) {
         { class: "banner" },
         `${number(attention.count)} runs need attention: nobody takes them, or their leases keep running out.`,
       ),
+    attention?.items?.length > 0 &&
+      table("Need attention", ATTENTION, attention.items, {
+        empty: "",
+        key: (item) => item.task.id,
+      }),
     h(
       "div",
       { class: "tools", role: "search" },
@@ -64,6 +70,21 @@ function lane({ lane: name, count, items }) {
     table(words(name), COLUMNS, items, { empty: "", key: (item) => item.task.id }),
   );
 }
+
+/** @type {Record<string, (item: any) => import("./dom.js").Child | import("./dom.js").Child[]>} */
+const ATTENTION = {
+  Task: (item) => taskLink(item.task),
+  Run: (item) => (item.run ? chip(item.run.status) : "–"),
+  Attempt: (item) => (item.run ? `${item.run.attempt} of ${item.run.max_attempts}` : "–"),
+  "Last activity": (item) => time(item.latest_activity_at),
+  Commands: (item) =>
+    item.run &&
+    h(
+      "span",
+      { class: "tools" },
+      runCommands(item.run).map((command) => button({ about: item.task.title, ...command })),
+    ),
+};
 
 /** @type {Record<string, (item: any) => import("./dom.js").Child | import("./dom.js").Child[]>} */
 const COLUMNS = {

@@ -43,6 +43,7 @@ const PAUSE_PER_LOAD = 9;
 /** Events that a view does not hang on may touch it all the same, through what it does not show. */
 const LONGEST_PAUSE = 5_000;
 const RETRY_AFTER = 2_000;
+const SLOW = 2_000;
 
 const page = byId("main");
 let head = 0;
@@ -55,6 +56,7 @@ let past = false;
 let searching = false;
 let timer = 0;
 let later = 0;
+let slow = 0;
 /** @type {import("./moment.js").Moment | undefined} */
 let at;
 /** @type {string[]} */
@@ -68,6 +70,7 @@ async function show() {
   wanted = false;
   clearTimeout(timer);
   clearTimeout(later);
+  clearTimeout(slow);
   later = 0;
   const { view: wish, id, params } = here();
   const name = VIEWS.has(wish) ? wish : "overview";
@@ -80,6 +83,7 @@ async function show() {
   at = undefined;
   frame(name);
   page.ariaBusy = String(address !== shown || past);
+  if (past) slow = setTimeout(() => say("Going back: the first time takes a while."), SLOW);
   try {
     const moment = asOf === undefined ? undefined : await momentOf(asOf);
     if (turn !== showing) return;
@@ -96,6 +100,7 @@ async function show() {
     if (turn !== showing) return;
     again = fail(error, address);
   }
+  clearTimeout(slow);
   page.ariaBusy = "false";
   const pause = Math.max(LEAST_PAUSE, (performance.now() - begin) * PAUSE_PER_LOAD, again);
   timer = setTimeout(() => {

@@ -3,27 +3,31 @@
 
 import { button } from "./actions.js";
 import { AT_THE_END, RequestError, get } from "./client.js";
+import { runCommands, taskCommands } from "./commands.js";
 import { h } from "./dom.js";
 import { eventTable } from "./events.js";
-import { chip, duration, json, time, who } from "./format.js";
+import { chip, duration, json, time, who, words } from "./format.js";
 import { card, facts, standing, table, taskLink } from "./parts.js";
 import { changed, link } from "./route.js";
+import { why } from "./why.js";
 
 const PAGE = 200;
+const MOST_REVIEWS = 50;
 const OVER = ["completed", "failed", "canceled"];
 
 /** @param {import("./main.js").Context} context */
 export async function load({ id, asOf, at, params }) {
   const path = `/api/tasks/${encodeURIComponent(id)}`;
   const before = params.get("before") ?? AT_THE_END;
-  const [{ task }, { tree }, inspected, { timeline }] = await Promise.all([
+  const [{ task }, { tree }, inspected, reviewed, { timeline }] = await Promise.all([
     get(path, { as_of: asOf }),
     get(`${path}/tree`, { as_of: asOf }),
     asOf ? null : get(`${path}/inspect`),
+    asOf ? null : get(`${path}/reviews`, { limit: MOST_REVIEWS }),
     get(`${path}/timeline`, { as_of: asOf, before_sequence: before, limit: PAGE }),
   ]);
   const next = at && (await nextAfter(path, at.sequence));
-  return { task, tree, timeline, next, inspect: inspected?.inspect };
+  return { task, tree, timeline, next, inspect: inspected?.inspect, reviews: reviewed?.reviews };
 }
 
 /**
@@ -58,15 +62,15 @@ export function hangsOn({ task, tree }) {
  * @param {Awaited<ReturnType<typeof load>>} data
  * @param {import("./main.js").Context} context
  */
-export function render({ task: detail, tree, timeline, next, inspect }, { asOf, at, params }) {
+export function render(data, { asOf, at, params }) {
+  const { task: detail, tree, timeline, next, inspect, reviews } = data;
   const { task, summary, runs = [] } = detail;
-  const base = `/api/tasks/${encodeURIComponent(task.id)}`;
   return h(
     "div",
     {},
     h("h1", { tabindex: "-1" }, task.title || task.id),
     h("p", {}, standing(task), " ", h("code", {}, task.id)),
-    h("div", { class: "tools" }, commandsOf(task, summary, base).map(about(task))),
+    h("div", { class: "tools" }, taskCommands(task, summary).map(about(task))),
     h(
       "div",
       { class: "cards" },
@@ -90,7 +94,11 @@ export function render({ task: detail, tree, timeline, next, inspect }, { asOf, 
       (tree.descendants ?? []).length > 0 && card("Below it", list(tree.descendants)),
     ),
     h("h2", {}, "Runs"),
-    runTable(task, runs, at ? Date.parse(at.time ?? timeline.at(-1)?.timestamp) : Date.now()),
+    runTable(task, runs, at && Date.parse(at.time ?? timeline.at(-1)?.timestamp)),
+    asOf && h("p", { class: "note" }, "What next and reviews are told of now alone."),
+    reviews?.length > 0 && h("h2", {}, "Reviews"),
+    reviews?.length > 0 &&
+      table("Reviews", REVIEWS, reviews, { empty: "", key: (review) => review.review_id }),
     h("h2", {}, "Events"),
     steps(timeline, next, at, params),
     eventTable(timeline, {
@@ -156,9 +164,11 @@ const about = (task) => (command) => button({ about: task.title || task.id, ...c
 /**
  * @param {any} task
  * @param {any[]} runs
- * @param {number} now
+ * @param {number | undefined} then undefined for now
  */
-function runTable(task, runs, now) {
+function runTable(task, runs, then) {
+  const past = then !== undefined;
+  const now = then ?? Date.now();
   const begin = Math.min(...runs.map((run) => Date.parse(run.queued_at)));
   const end = Math.max(...runs.map((run) => Date.parse(run.ended_at ?? "") || now));
   return table(
@@ -170,13 +180,25 @@ function runTable(task, runs, now) {
       Queued: (run) => time(run.queued_at),
       "Waited, worked": (run) => span(run, begin, end),
       "Lease until": (run) => (OVER.includes(run.status) ? "–" : time(run.lease_until)),
-      Outcome: (run) => outcome(run),
+      Outcome: (run) => (run.status === "queued" && !past ? why(run) : outcome(run)),
       Commands: (run) => h("span", { class: "tools" }, runCommands(run).map(about(task))),
     },
     runs,
     { empty: "It has not been run.", key: (run) => run.id },
   );
 }
+
+/** @type {Record<string, (review: any) => import("./dom.js").Child | import("./dom.js").Child[]>} */
+const REVIEWS = {
+  Round: (review) => review.review_round,
+  Status: (review) => chip(review.status),
+  Outcome: (review) => (review.outcome ? words(review.outcome) : "–"),
+  Attempt: (review) => review.attempt,
+  Reviewer: (review) => review.reviewer_session_id || who(review.reviewed_by),
+  Asked: (review) => time(review.requested_at),
+  Reviewed: (review) => time(review.reviewed_at),
+  Reason: (review) => [review.reason, ...review.missing_work].filter(Boolean).join("; ") || "–",
+};
 
 /**
  * Return how long a run waited and worked, in words and as a bar on the scale of all runs.
@@ -233,115 +255,4 @@ function steps(timeline, next, at, params) {
       h("a", { href: changed({ before: sequences[0] }) }, "Earlier events"),
     params.has("before") && h("a", { href: changed({ before: undefined }) }, "The latest events"),
   );
-}
-
-/** @type {import("./actions.js").Field} */
-const REASON = { name: "reason", label: "Reason" };
-
-/**
- * @param {any} task
- * @param {any} summary
- * @param {string} base
- * @returns {import("./actions.js").Command[]}
- */
-function commandsOf(task, summary, base) {
-  if (OVER.includes(task.status)) return [];
-  const open = Boolean(summary.active_run);
-  const pending = task.approval_state === "pending";
-  return [
-    ...(task.draft
-      ? [
-          {
-            label: "Publish",
-            path: `${base}/publish`,
-            explain: "End the draft and queue a run.",
-            body: () => ({}),
-          },
-        ]
-      : []),
-    ...(pending
-      ? [
-          {
-            label: "Approve",
-            path: `${base}/approve`,
-            explain: "Approve the task and queue a run.",
-            body: () => ({}),
-          },
-          { label: "Reject", path: `${base}/reject`, explain: "Reject the task.", danger: true },
-        ]
-      : []),
-    ...(!task.draft && !open && !pending
-      ? [
-          {
-            label: "Enqueue",
-            path: `${base}/runs`,
-            explain: "Queue a run for whoever may work on it.",
-            body: () => ({}),
-          },
-        ]
-      : []),
-    task.paused
-      ? {
-          label: "Resume",
-          path: `${base}/resume`,
-          explain: "Let its runs be handed out again.",
-          body: () => ({}),
-        }
-      : {
-          label: "Pause",
-          path: `${base}/pause`,
-          explain: "Hand out no run of it or of what lies below it.",
-          fields: [{ ...REASON, required: true }],
-        },
-    {
-      label: "Cancel",
-      path: `${base}/cancel`,
-      explain: "End the task, its run and everything below it.",
-      fields: [REASON],
-      danger: true,
-    },
-  ];
-}
-
-/**
- * @param {any} run
- * @returns {import("./actions.js").Command[]}
- */
-function runCommands(run) {
-  const forced = `/api/runs/${encodeURIComponent(run.id)}`;
-  if (run.status === "failed" || run.status === "canceled") {
-    return [
-      {
-        label: "Retry",
-        path: `${forced}/retry`,
-        explain: "Queue another run after this one.",
-        body: () => ({}),
-      },
-    ];
-  }
-  if (OVER.includes(run.status)) return [];
-  const cancel = {
-    label: "Cancel run",
-    path: `/api/task-runs/${encodeURIComponent(run.id)}/cancel`,
-    explain: "End this run; the task stays.",
-    fields: [REASON],
-    danger: true,
-  };
-  if (run.status === "queued") return [cancel];
-  return [
-    {
-      label: "Release",
-      path: `${forced}/release`,
-      explain: "Take the run away from its holder and queue it again.",
-      fields: [REASON],
-    },
-    {
-      label: "Fail",
-      path: `${forced}/fail`,
-      explain: "Fail the run, whatever its holder does.",
-      fields: [{ ...REASON, required: true }],
-      danger: true,
-    },
-    cancel,
-  ];
 }

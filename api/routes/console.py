@@ -1,5 +1,6 @@
 """The console: one page for people, and what it is made of."""
 
+import re
 from typing import Final
 
 from api.answers import Answer
@@ -15,6 +16,8 @@ _POLICY: Final = (
     b"base-uri 'none'; form-action 'none'; frame-ancestors 'none'; "
     b"require-trusted-types-for 'script'; trusted-types 'none'",
 )
+# Not where its weight is 0.
+_GZIP: Final = re.compile(rb"(?i)\bgzip\b(?! *; *q=0(\.0*)? *(,|$))")
 # Asked for again each time: a page of one release never meets the parts of another.
 _ASKED_AGAIN: Final = (b"cache-control", b"no-cache")
 
@@ -37,7 +40,7 @@ def _sent(call: Call, asset: Asset, *headers: tuple[bytes, bytes]) -> Answer:
     if asset.tag in call.headers.get(b"if-none-match", b""):
         return Answer(304, headers=headers, caching=_ASKED_AGAIN)
     body = asset.plain
-    if b"gzip" in call.headers.get(b"accept-encoding", b""):
+    if _GZIP.search(call.headers.get(b"accept-encoding", b"")):
         body = asset.gzipped
         headers = (*headers, (b"content-encoding", b"gzip"))
     kind = (b"content-type", asset.media_type)

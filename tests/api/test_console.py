@@ -60,6 +60,30 @@ def test_it_is_sent_gzipped_to_those_who_take_it(client: Client) -> None:
     assert gzipped.content == plain.content
 
 
+@pytest.mark.parametrize("taken", ["gzip, deflate", "br, GZIP ; q=0.5", "gzip;q=0.01, br"])
+def test_it_is_sent_gzipped_where_that_has_a_weight(client: Client, taken: str) -> None:
+    answer = client.get("/console/main.js", headers={"Accept-Encoding": taken})
+
+    assert answer.headers["content-encoding"] == "gzip"
+
+
+@pytest.mark.parametrize("taken", ["", "br", "gzip;q=0", "gzip ; q=0.0, br", "x-gzipped"])
+def test_it_is_sent_plain_to_all_others(client: Client, taken: str) -> None:
+    answer = client.get("/console/main.js", headers={"Accept-Encoding": taken})
+
+    assert "content-encoding" not in answer.headers
+
+
+def test_the_tag_stands_for_both_forms(client: Client) -> None:
+    plain, gzipped = (
+        client.get("/", headers={"Accept-Encoding": form}).headers["etag"]
+        for form in ("identity", "gzip")
+    )
+
+    assert plain == gzipped
+    assert plain.startswith('W/"')
+
+
 def test_all_of_it_is_small() -> None:
     assert sum(len(each.gzipped) for each in assets().values()) < BUDGET
 

@@ -117,6 +117,23 @@ def test_an_event_tells_what_it_changed(page: Page, client: Client) -> None:
     expect(changes).to_contain_text('.errornothing → "it broke"')
 
 
+def test_members_of_any_name_and_numbers_of_any_size_are_compared(
+    page: Page, client: Client
+) -> None:
+    client.create(id="odd", title="Odd", metadata={"big": BIG})
+    metadata = {"big": BIG + 1, "constructor": "made", "__proto__": "typed"}
+    client.ok("PATCH", "/api/tasks/odd", {"metadata": metadata})
+    show(page, "task/odd", "Odd")
+    event = row(page, "task.updated")
+    event.locator("summary").click()
+    event.get_by_role("button", name="What it changed").click()
+    changes = event.locator(".changes")
+
+    expect(changes).to_contain_text(f"metadata.big{BIG} → {BIG + 1}")
+    expect(changes).to_contain_text('metadata.constructornothing → "made"')
+    expect(changes).to_contain_text('metadata.__proto__nothing → "typed"')
+
+
 def test_filters_stand_in_the_address(page: Page, client: Client) -> None:
     show(page, "tasks", "Tasks")
     page.get_by_label("Priority").select_option("urgent")
