@@ -149,14 +149,14 @@ def context(now: int = FIRST_TIME, actor: Actor = LOCAL_USER) -> Context:
     )
 
 
-def env_of(path: Path) -> dict[str, str]:
+def env_of(path: Path | str) -> dict[str, str]:
     """Return the environment of a ledger in a file."""
     return {"SQLITE_DBNAME": str(path)}
 
 
 @contextmanager
-def opened(path: Path, **env: str) -> Iterator[Ledger]:
-    """Give the ledger in a file and close it afterwards."""
+def opened(path: Path | str, **env: str) -> Iterator[Ledger]:
+    """Give the ledger in a file, or at a URI of SQLite, and close it afterwards."""
     ledger = Ledger({**env_of(path), **env})
     try:
         yield ledger
