@@ -2,10 +2,13 @@
 /** What several views are made of. */
 
 import { h } from "./dom.js";
-import { chip, time } from "./format.js";
+import { chip, time, words } from "./format.js";
 import { changed, go, link } from "./route.js";
 
 /** @typedef {import("./dom.js").Child} Child */
+
+/** What is more than this is not offered as a list. */
+export const MOST_CHOICES = 200;
 
 /**
  * Return a table, or a line that says that it would be empty.
@@ -112,12 +115,23 @@ export function choice(label, name, value, choices) {
     h(
       "option",
       { value: each, "data-key": each, selected: each === value },
-      each ? each.replaceAll("_", " ") : "any",
+      each ? words(each) : "any",
     ),
   );
   const onchange = (/** @type {Event} */ event) =>
     go(changed({ [name]: /** @type {HTMLSelectElement} */ (event.target).value }));
   return h("label", {}, label, " ", h("select", { onchange }, options));
+}
+
+/**
+ * Return what chooses a workspace: a list, a field where there are too many, nothing without any.
+ * @param {string} value
+ * @param {string[]} workspaces
+ */
+export function workspaceChoice(value, workspaces) {
+  if (workspaces.length > MOST_CHOICES) return entry("Workspace", "workspace", value);
+  if (!workspaces.length && !value) return null;
+  return choice("Workspace", "workspace", value, workspaces);
 }
 
 /**

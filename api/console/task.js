@@ -6,13 +6,14 @@ import { AT_THE_END, RequestError, get } from "./client.js";
 import { runCommands, taskCommands } from "./commands.js";
 import { h } from "./dom.js";
 import { eventTable } from "./events.js";
-import { chip, duration, json, time, who, words } from "./format.js";
+import { chip, duration, json, number, time, who, words } from "./format.js";
 import { card, facts, standing, table, taskLink } from "./parts.js";
 import { changed, link } from "./route.js";
 import { why } from "./why.js";
 
 const PAGE = 200;
 const MOST_REVIEWS = 50;
+const MOST_LISTED = 100;
 const OVER = ["completed", "failed", "canceled"];
 
 /** @param {import("./main.js").Context} context */
@@ -55,7 +56,8 @@ export function hangsOn({ task, tree }) {
     (/** @type {any} */ each) => each.depends_on,
   );
   const below = (tree.descendants ?? []).map((/** @type {any} */ each) => each.task);
-  return [task.task, ...awaited, ...below].map(({ id }) => JSON.stringify(id));
+  const shown = [awaited, below].map((tasks) => tasks.slice(0, MOST_LISTED));
+  return [task.task, ...shown.flat()].map(({ id }) => JSON.stringify(id));
 }
 
 /**
@@ -83,7 +85,7 @@ export function render(data, { asOf, at, params }) {
       inspect &&
         card(
           "What next",
-          h("p", {}, inspect.next_action.replaceAll("_", " ")),
+          h("p", {}, words(inspect.next_action)),
           (inspect.diagnostics ?? []).map(diagnostic),
         ),
       (detail.dependency_references ?? []).length > 0 &&
@@ -151,7 +153,13 @@ function list(tasks) {
       taskLink(task),
     );
   };
-  return h("ul", { class: "tree" }, tasks.map(item));
+  const more = tasks.length - MOST_LISTED;
+  return h(
+    "ul",
+    { class: "tree" },
+    tasks.slice(0, MOST_LISTED).map(item),
+    more > 0 && h("li", {}, `and ${number(more)} more`),
+  );
 }
 
 /**

@@ -5,7 +5,15 @@ import { button } from "./actions.js";
 import { get } from "./client.js";
 import { h } from "./dom.js";
 import { chip, number, time, who } from "./format.js";
-import { choice, entry, standing, table, taskLink } from "./parts.js";
+import {
+  MOST_CHOICES,
+  choice,
+  entry,
+  standing,
+  table,
+  taskLink,
+  workspaceChoice,
+} from "./parts.js";
 import { changed, go, link } from "./route.js";
 
 const PAGE = 50;
@@ -57,7 +65,7 @@ export function render({ tasks, limit, workspaces }, { params }) {
       entry("Search", "query", value("query")),
       choice("Status", "status", value("status"), STATUSES),
       choice("Priority", "priority", value("priority"), PRIORITIES),
-      workspaces.length > 0 && choice("Workspace", "workspace", value("workspace"), workspaces),
+      workspaceChoice(value("workspace"), workspaces),
       button(creation(workspaces)),
     ),
     table("Tasks", COLUMNS, tasks.slice(0, limit), {
@@ -91,6 +99,13 @@ const COLUMNS = {
 
 /**
  * @param {string[]} workspaces
+ * @returns {{kind?: string[]}}
+ */
+const among = (workspaces) =>
+  workspaces.length > MOST_CHOICES ? {} : { kind: ["", ...workspaces] };
+
+/**
+ * @param {string[]} workspaces
  * @returns {import("./actions.js").Command}
  */
 function creation(workspaces) {
@@ -103,7 +118,7 @@ function creation(workspaces) {
       { name: "description", label: "Description", kind: "area" },
       { name: "priority", label: "Priority", kind: PRIORITIES, value: "medium" },
       ...(workspaces.length
-        ? [{ name: "workspace", label: "Workspace", kind: ["", ...workspaces] }]
+        ? [{ name: "workspace", label: "Workspace", ...among(workspaces) }]
         : []),
       { name: "command", label: "Command, for a worker that runs what tasks name" },
     ],

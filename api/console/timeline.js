@@ -5,7 +5,7 @@ import { AT_THE_END, get } from "./client.js";
 import { h } from "./dom.js";
 import { eventTable } from "./events.js";
 import { number } from "./format.js";
-import { choice, entry } from "./parts.js";
+import { entry, workspaceChoice } from "./parts.js";
 import { changed } from "./route.js";
 
 const PAGE = 100;
@@ -79,7 +79,7 @@ export function render({ items, next, workspaces }, { params, at }) {
       { class: "tools", role: "search" },
       entry("Event type", "type", value("type")),
       entry("By", "actor", value("actor")),
-      workspaces.length > 0 && choice("Workspace", "workspace", value("workspace"), workspaces),
+      workspaceChoice(value("workspace"), workspaces),
     ),
     eventTable(items, { empty: none(next), asOf: at && String(at.sequence) }),
     h(

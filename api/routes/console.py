@@ -18,13 +18,15 @@ _POLICY: Final = (
 )
 # Not where its weight is 0.
 _GZIP: Final = re.compile(rb"(?i)\bgzip\b(?! *; *q=0(\.0*)? *(,|$))")
+# Pages of others that open it cannot reach into its window.
+_ALONE: Final = (b"cross-origin-opener-policy", b"same-origin")
 # Asked for again each time: a page of one release never meets the parts of another.
 _ASKED_AGAIN: Final = (b"cache-control", b"no-cache")
 
 
 async def home(call: Call) -> Answer:
     """Return the console, the page for people."""
-    return _sent(call, assets()[PAGE], _POLICY)
+    return _sent(call, assets()[PAGE], _POLICY, _ALONE)
 
 
 async def console_asset(call: Call) -> Answer:

@@ -21,6 +21,8 @@ def test_the_page_forbids_what_it_does_not_need(client: Client) -> None:
     assert "default-src 'none'" in policy
     assert "require-trusted-types-for 'script'" in policy
     assert "unsafe" not in policy
+    assert "frame-ancestors 'none'" in policy
+    assert answer.headers["cross-origin-opener-policy"] == "same-origin"
     assert "<title>taskledger</title>" in answer.text
 
 

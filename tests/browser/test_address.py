@@ -4,7 +4,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.api.live import LiveServer
-from tests.browser.steps import look_at, row, show
+from tests.browser.steps import command, look_at, row, show
 from tests.browser.watch import Watch
 
 
@@ -55,3 +55,25 @@ def test_a_filter_that_cannot_be_chosen_is_told_nevertheless(
     expect(page.get_by_label("Workspace")).to_have_value("gone")
     page.get_by_label("Workspace").select_option("there")
     expect(page.get_by_label("Workspace")).to_have_value("there")
+    server.client.ok("DELETE", "/api/workspaces/there", status=204)
+    show(page, "overview", "Overview")
+    show(page, "timeline?workspace=there", "Timeline")
+    expect(page.get_by_label("Workspace").locator("option")).to_have_text(["any", "there"])
+    expect(page.get_by_label("Workspace")).to_have_value("there")
+
+
+def test_many_workspaces_are_typed_instead_of_chosen(page: Page, server: LiveServer) -> None:
+    client = server.client
+    for number in range(201):
+        client.ok("PUT", f"/api/workspaces/w{number}", {}, 200)
+    client.create(title="Within", scope="workspace", workspace="w200")
+    client.create(title="Without")
+    show(page, "tasks", "Tasks")
+    field = page.get_by_label("Workspace")
+    field.fill("w200")
+    field.press("Enter")
+    expect(row(page, "Without")).to_have_count(0)
+    expect(row(page, "Within")).to_have_count(1)
+    command(page, "New task", title="Also within", workspace="w200")
+    expect(page.locator("h1")).to_have_text("Also within")
+    expect(page.locator(".card").first).to_contain_text("w200")

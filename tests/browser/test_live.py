@@ -129,7 +129,9 @@ def test_what_is_shown_stays_while_the_server_cannot_answer(
     expect(row(page, "Shown after")).to_have_count(1)
 
 
-def test_no_address_holds_more_than_the_page_asked_for(page: Page, server: LiveServer) -> None:
+def test_what_stands_in_the_address_is_asked_of_the_server_alone(
+    page: Page, server: LiveServer
+) -> None:
     asked: list[Any] = []
     page.on("request", lambda request: asked.append(request.url))
     show(page, "tasks?status=ready", "Tasks")

@@ -103,6 +103,20 @@ def test_a_task_shows_its_runs_events_and_what_it_waits_for(page: Page, client: 
     expect(page.locator(".card").filter(has_text="Waits for")).to_contain_text("The first")
 
 
+def test_of_many_tasks_below_one_the_first_are_listed(page: Page, client: Client) -> None:
+    client.create(id="parent", title="Parent")
+    child = {"scope": "global", "title": "Child"}
+    for name in ("a", "b"):
+        client.ok("POST", "/api/tasks/parent/children", {"id": name, **child}, 201)
+        for _ in range(50):
+            client.ok("POST", f"/api/tasks/{name}/children", child, 201)
+    show(page, "task/parent", "Parent")
+    below = page.locator(".card").filter(has_text="Below it")
+
+    expect(below.get_by_role("link")).to_have_count(100)
+    expect(below).to_contain_text("and 2 more")
+
+
 def test_an_event_tells_what_it_changed(page: Page, client: Client) -> None:
     failed = next(
         item for item in _timeline(client, "first") if item["event_type"] == "task.run_failed"
