@@ -1,6 +1,7 @@
 """The server process: one store, one port, one clear line for whatever hinders it."""
 
 import asyncio
+import errno
 import gc
 import logging
 import os
@@ -146,7 +147,15 @@ def listen(settings: Settings) -> socket.socket:
         return socket.create_server((host, settings.port), family=family, backlog=_CONNECTIONS)
     except OSError as error:
         where = authority(host, settings.port)
-        raise UnusableError(f"cannot listen on {where}: {error.strerror or error}") from error
+        raise UnusableError(f"cannot listen on {where}: {_why(error)}") from error
+
+
+def _why(error: OSError) -> str:
+    """Return what went wrong, without the address that Python adds to it."""
+    text = str(error.strerror or error).partition(" (while attempting")[0]
+    if error.errno == errno.EADDRINUSE:
+        text += "; choose another one with --port or TASKLEDGER_PORT"
+    return text
 
 
 @contextmanager

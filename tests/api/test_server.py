@@ -99,7 +99,10 @@ def test_a_port_in_use_is_named(tmp_path: Path) -> None:
         taken.listen()
         port = taken.getsockname()[1]
 
-        assert f"cannot listen on 127.0.0.1:{port}" in refused(command(tmp_path / "l.db", port))
+        assert refused(command(tmp_path / "l.db", port)) == (
+            f"taskledger: cannot listen on 127.0.0.1:{port}: Address already in use"
+            "; choose another one with --port or TASKLEDGER_PORT\n"
+        )
 
 
 def test_a_store_that_another_server_holds_is_named(tmp_path: Path) -> None:
