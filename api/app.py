@@ -174,7 +174,7 @@ class Application(Starlette):
         public = operation is not None and operation.public
         if not self._needs_token(unless_known=public):
             if not self._guard.admits_host(headers.get(b"host")):
-                raise RefusedError(403, "host not allowed")
+                raise RefusedError(403, "host not allowed; --allowed-hosts says which are")
             return None
         if public:
             return None

@@ -148,6 +148,12 @@ def test_a_foreign_host_is_refused(client: Client, host: str, status: int) -> No
     assert client.get("/", headers={"Host": host}).status_code == status
 
 
+def test_whoever_runs_a_server_behind_another_name_is_told_how(client: Client) -> None:
+    response = client.get("/api/tasks", headers={"Host": "ledger.example"})
+
+    assert error_of(response, 403) == "host not allowed; --allowed-hosts says which are"
+
+
 def test_a_configured_host_is_admitted(tmp_path: Path) -> None:
     with serving(tmp_path, allowed_hosts=("Ledger.Example",)) as server:
         for host in ("ledger.example", "ledger.example:8080"):
