@@ -6,6 +6,9 @@ import { h } from "./dom.js";
 import { number, time } from "./format.js";
 import { changed, go, here } from "./route.js";
 
+/** Views whose past is at hand; that of the others is folded first, which may take minutes. */
+const HOLDING = ["timeline", "task"];
+
 /**
  * A moment of the past: the last event by then, and the time, unless nothing had happened yet.
  * @typedef {{sequence: number, time: string | undefined}} Moment
@@ -31,7 +34,8 @@ export async function momentOf(asOf) {
  * @param {Moment | undefined} at undefined for now, and for a moment that is not known yet
  */
 export function control(head, at) {
-  const asOf = here().params.get("as_of") ?? "";
+  const { view, params } = here();
+  const asOf = params.get("as_of") ?? "";
   const choose = (/** @type {string} */ value) => go(changed({ as_of: value, before: undefined }));
   const onchange = (/** @type {Event} */ event) =>
     choose(/** @type {HTMLInputElement} */ (event.target).value.trim());
@@ -55,18 +59,16 @@ export function control(head, at) {
       size: 22,
       onchange,
     }),
-    h(
-      "button",
-      {
-        type: "button",
-        "data-key": asOf ? "back" : "hold",
-        title: asOf ? "" : "look at this moment while the ledger goes on",
-        onclick: () => choose(asOf ? "" : String(head)),
-      },
-      asOf ? "Back to now" : "Hold still",
-    ),
+    asOf && step("Back to now", () => choose("")),
+    !asOf && HOLDING.includes(view) && step("Hold still", () => choose(String(head))),
   );
 }
+
+/**
+ * @param {string} name
+ * @param {() => void} onclick
+ */
+const step = (name, onclick) => h("button", { type: "button", "data-key": name, onclick }, name);
 
 /** @param {Moment} at */
 const told = (at) => h("span", {}, ` after event ${number(at.sequence)}, `, time(at.time));

@@ -34,6 +34,8 @@ def test_a_time_is_told_as_the_last_event_by_then(page: Page, server: LiveServer
 
 def test_the_ledger_is_held_still(page: Page, server: LiveServer) -> None:
     task = server.client.create(title="Before it was held")
+    show(page, "tasks", "Tasks")
+    expect(page.get_by_role("button", name="Hold still")).to_have_count(0)
     show(page, "timeline", "Timeline")
     page.get_by_role("button", name="Hold still").click()
     expect(page.get_by_text("the past after event")).to_be_visible()
