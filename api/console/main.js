@@ -159,8 +159,7 @@ const search = () => /** @type {HTMLElement | null} */ (page.querySelector("inpu
 function fail(error, address) {
   if (!(error instanceof RequestError)) console.error(error);
   else if (error.status === 401) {
-    put("closed", closed(error.message, comeIn));
-    askForToken(error.message, comeIn);
+    shut(error.message);
     return 0;
   }
   const away = error instanceof RequestError && (error.status === 0 || error.status >= 500);
@@ -180,6 +179,22 @@ function fail(error, address) {
   }
   failing = away;
   return away ? RETRY_AFTER : 0;
+}
+
+/**
+ * Show nothing, ask the server nothing more, and ask for a token, once.
+ * @param {string} why
+ */
+function shut(why) {
+  following.abort();
+  showing++;
+  wanted = false;
+  clearTimeout(later);
+  clearTimeout(slow);
+  page.ariaBusy = "false";
+  tellState("not following");
+  put("closed", closed(why, comeIn));
+  askForToken(why, comeIn);
 }
 
 /**
