@@ -50,7 +50,8 @@ class ListReviewsQuery(Query, frozen=True, kw_only=True):
 class TimelineQuery(Query, frozen=True, kw_only=True):
     """Which part of a timeline; 0 means from the start, and no limit.
 
-    With `before_sequence` it is the last `limit` events before that sequence.
+    With `before_sequence` it is the last `limit` events before that sequence, 1000 at most, behind
+    `after_sequence`.
     """
 
     after_sequence: Int64 = 0
@@ -75,7 +76,8 @@ class LedgerStreamQuery(StreamQuery, frozen=True, kw_only=True):
 class LedgerTimelineQuery(LedgerStreamQuery, frozen=True, kw_only=True):
     """A page of the ledger; 0 means no limit.
 
-    With `before_sequence` it is the last `limit` events before that sequence.
+    With `before_sequence` it is the last `limit` events before that sequence, 1000 at most, behind
+    `after_sequence`.
     """
 
     before_sequence: Int64 = 0

@@ -112,7 +112,8 @@ class LedgerTimelineResponse(Struct, frozen=True, kw_only=True, omit_defaults=Tr
 
     `next_after` is where the next page starts, also when nothing matched; `head` is the last
     sequence of the ledger when the page was read. `next_before` comes with a page that was asked
-    for by `before_sequence`: the page before it ends there, and there is none when it is 1.
+    for by `before_sequence`: the page before it ends there, and there is none when it is
+    the one behind `after_sequence`.
     """
 
     timeline: tuple[LedgerItem, ...]

@@ -43,9 +43,13 @@ async def get_task_timeline(call: Call) -> Answer | Stream:
     query = call.query(TimelineQuery)
     task_id = require_task(call, call.id).id
     if query.before_sequence:
-        _check_backwards(query)
-        reader, before = call.services.ledger.reader, query.before_sequence
-        found = timeline_page_before(reader, task_id, before=before, limit=query.limit)
+        found = timeline_page_before(
+            call.services.ledger.reader,
+            task_id,
+            before=query.before_sequence,
+            after=query.after_sequence,
+            limit=_backwards(query.limit),
+        )
         return Answer(200, b'{"timeline":[%b]}' % b",".join([frame for _, frame in found]))
     pages = _task_pages(call, task_id, query.after_sequence, query.limit)
     first = list(islice(pages, 2))
@@ -54,13 +58,9 @@ async def get_task_timeline(call: Call) -> Answer | Stream:
     return Stream(_timeline_chunks(chain(first, pages)))
 
 
-def _check_backwards(query: TimelineQuery | LedgerTimelineQuery) -> None:
-    """Raise ValidationError for what does not go with `before_sequence`."""
-    if query.after_sequence:
-        raise ValidationError("give either after_sequence or before_sequence, not both")
-    if not 0 < query.limit <= _WHOLE:
-        expected = f"limit must be from 1 to {_WHOLE} with before_sequence"
-        raise ValidationError(f"{expected}: {query.limit}")
+def _backwards(limit: int) -> int:
+    """Return how many events are read backwards: that is done in one answer, so there is a most."""
+    return min(limit or _WHOLE, _WHOLE)
 
 
 def _task_pages(call: Call, task_id: str, after: int, limit: int) -> Iterator[bytes]:
@@ -112,8 +112,7 @@ async def get_ledger_timeline(call: Call) -> Answer | Stream:
     query = call.query(LedgerTimelineQuery)
     filters = _filters(call, query)
     if query.before_sequence:
-        _check_backwards(query)
-        return await _ledger_before(call, filters, query.before_sequence, query.limit)
+        return await _ledger_before(call, filters, query)
     chunks = _ledger_chunks(call, filters, query.after_sequence, query.limit)
     if 0 < query.limit <= _WHOLE:
         return Answer(200, b"".join([chunk async for chunk in chunks]))
@@ -121,15 +120,17 @@ async def get_ledger_timeline(call: Call) -> Answer | Stream:
     return Stream(_from(await anext(chunks), chunks))
 
 
-async def _ledger_before(call: Call, filters: LedgerFilters, before: int, limit: int) -> Answer:
+async def _ledger_before(call: Call, filters: LedgerFilters, query: LedgerTimelineQuery) -> Answer:
     """Return the last events before a sequence; looks through a bounded part of the ledger."""
     reader, head = call.services.ledger.reader, call.services.hub.head
-    before = min(before, head + 1)
+    before, after = min(query.before_sequence, head + 1), query.after_sequence
+    limit = _backwards(query.limit)
     frames: list[bytes] = []
     begin, windows = before, 0
-    while begin > 1 and len(frames) < limit and windows < _WINDOWS:
-        size = limit - len(frames)
-        earlier, begin = ledger_page_before(reader, filters, before=begin, limit=size)
+    while begin > after + 1 and len(frames) < limit and windows < _WINDOWS:
+        earlier, begin = ledger_page_before(
+            reader, filters, before=begin, after=after, limit=limit - len(frames)
+        )
         frames[:0] = earlier
         windows += 1
         # Others get their turn between two pages.

@@ -31,16 +31,16 @@ def timeline_page(
 
 
 def timeline_page_before(
-    reader: Reader, task_id: str, *, before: int, limit: int
+    reader: Reader, task_id: str, *, before: int, after: int = 0, limit: int
 ) -> list[tuple[int, bytes]]:
     """Return (sequence, frame) of the last of a task's own events before a sequence, oldest first.
 
-    At most `limit` of them.
+    At most `limit` of those that are behind `after`.
     """
     found = reader.select(
-        "SELECT sequence, frame FROM timeline WHERE task_id = ? AND sequence < ?"
+        "SELECT sequence, frame FROM timeline WHERE task_id = ? AND sequence < ? AND sequence > ?"
         " ORDER BY sequence DESC LIMIT ?",
-        (task_id, before, limit),
+        (task_id, before, after, limit),
     )
     return [(row[0], row[1]) for row in reversed(list(found))]
 
@@ -80,14 +80,15 @@ def ledger_page(
 
 
 def ledger_page_before(
-    reader: Reader, filters: LedgerFilters, *, before: int, limit: int
+    reader: Reader, filters: LedgerFilters, *, before: int, after: int = 0, limit: int
 ) -> tuple[list[bytes], int]:
     """Return the frames of the last matching events before a sequence, oldest first.
 
-    At most `limit` frames, of a few thousand events looked at. The second value is the sequence
-    down to which it looked: the page before this one ends there, and there is none when it is 1.
+    At most `limit` frames, of a few thousand events looked at that are behind `after`. The second
+    value is the sequence down to which it looked: the page before this one ends there, and there is
+    none when it is the one behind `after`.
     """
-    begin = max(before - _WINDOW, 1)
+    begin = max(before - _WINDOW, after + 1)
     conditions, values = _matching(filters)
     found = reader.select(
         "SELECT sequence, frame FROM timeline WHERE sequence < ? AND sequence >= ?"

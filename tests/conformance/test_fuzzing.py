@@ -97,6 +97,7 @@ BLANK: Final = (
 """A parameter that is blank is absent, and words are compared trimmed and in lower case."""
 
 A_MOMENT: Final = (
+    "getLedgerTimeline",
     "getScheduler",
     "getSchedulerBacklog",
     "getTask",
@@ -104,6 +105,7 @@ A_MOMENT: Final = (
     "getTaskInbox",
     "getTaskRun",
     "getTaskRunReview",
+    "getTaskTimeline",
     "getTaskTree",
     "getTempestApp",
     "getTempestOperation",
