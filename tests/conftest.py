@@ -6,7 +6,7 @@ from typing import Final
 
 import coverage
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 from tests.support.postgres import PostgresServer, postgres, shared
 
@@ -23,8 +23,14 @@ pytest.register_assert_rewrite(
 )
 
 # The same examples each time where a change is judged; new ones wherever somebody works on it.
-settings.register_profile("ci", derandomize=True, print_blob=True)
-settings.register_profile("work", print_blob=True)
+# How long an example may take says nothing on a machine that does other things as well.
+settings.register_profile("work", deadline=None, print_blob=True)
+settings.register_profile(
+    "ci",
+    settings.get_profile("work"),
+    derandomize=True,
+    suppress_health_check=[HealthCheck.too_slow],
+)
 settings.load_profile("ci" if os.environ.get("CI") else "work")
 
 LONG: Final = frozenset(

@@ -168,25 +168,19 @@ MEMBERS = st.sampled_from(
 )
 
 
-@settings(
-    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(body=st.dictionaries(MEMBERS, ANY_JSON))
 def test_no_json_body_breaks_the_server(client: Client, body: dict[str, object]) -> None:
     assert client.post("/api/tasks", body).status_code in {201, 404, 409, 413, 422}
 
 
-@settings(
-    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(body=st.binary(max_size=60), path=st.sampled_from(["", "/task-x/pause", "/task-x/runs"]))
 def test_no_bytes_break_the_server(client: Client, body: bytes, path: str) -> None:
     assert client.post(f"/api/tasks{path}", content=body).status_code in {404, 422}
 
 
-@settings(
-    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     path=st.sampled_from(["/api/tasks", "/api/scheduler/backlog", "/api/timeline"]),
     query=st.dictionaries(
@@ -198,9 +192,7 @@ def test_no_query_breaks_the_server(client: Client, path: str, query: dict[str, 
     assert client.get(path, params=query).status_code in {200, 404, 422}
 
 
-@settings(
-    max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     name=st.sampled_from(
         [

@@ -364,6 +364,5 @@ TestTasksAndLeases = TasksAndLeases.TestCase
 TestTasksAndLeases.settings = settings(
     max_examples=120,
     stateful_step_count=80,
-    deadline=None,
     suppress_health_check=[HealthCheck.too_slow],
 )

@@ -255,7 +255,7 @@ def test_folds_are_total(fact: e.Fact) -> None:
     assert after.version == 1
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @for_all(scripts)
 def test_after_any_history_each_end_is_told_at_most_once_and_then_there_is_rest(
     script: Script,

@@ -298,13 +298,13 @@ def test_every_command_is_part_of_the_scripts() -> None:
     assert set(BUILDERS) == COMMANDS
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @for_all(scripts)
 def test_every_script_keeps_the_invariants(script: Script) -> None:
     told(script, checked=True)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @for_all(scripts)
 def test_deciding_is_deterministic_and_the_events_alone_give_the_states(script: Script) -> None:
     first, second = told(script, checked=False).world, told(script, checked=False).world

@@ -8,7 +8,6 @@ EXPLORING = int(os.environ.get("TASKLEDGER_EXPLORE", "0"))
 """Set it to a factor to look further than usual, with other sequences every time."""
 
 USUAL = settings(
-    deadline=None,
     derandomize=not EXPLORING,
     database=None,
     print_blob=True,

@@ -114,7 +114,7 @@ claims = st.builds(
 )
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(queues, st.lists(claims, min_size=5, max_size=5))
 def test_the_queue_hands_out_what_a_scan_finds(ledger: Ledger, asked: list[ClaimQuery]) -> None:
     scanned = World()
@@ -128,7 +128,7 @@ def test_the_queue_hands_out_what_a_scan_finds(ledger: Ledger, asked: list[Claim
     ledger.store.close()
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(queues, st.lists(claims, min_size=5, max_size=5), st.integers(0, 2**32))
 def test_rows_that_are_not_stored_yet_count_as_if_they_were(
     ledger: Ledger, asked: list[ClaimQuery], seed: int

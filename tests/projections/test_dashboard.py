@@ -92,7 +92,7 @@ def assert_recounted(ledger: Ledger, filters: DashboardFilters) -> None:
     assert told["freshness"]["latest_activity_at"] == rfc3339(recount.latest())
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(seed=st.integers(0, 2**32), filters=filters_of)
 def test_after_each_command_everything_equals_a_recount(
     seed: int, filters: DashboardFilters

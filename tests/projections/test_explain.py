@@ -144,7 +144,7 @@ class RandomCase:
         self.ledger.step(lambda plan: plan.emit(SCHEDULER_STREAM, fact))
 
 
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=120)
 @given(st.builds(RandomCase, st.integers(0, 2**32)), st.sampled_from((0, 0, 20)))
 def test_all_rules_pass_for_exactly_the_sessions_that_would_get_the_run(
     case: RandomCase, least: int

@@ -46,7 +46,7 @@ def stored(ledger: Ledger) -> sqlite3.Connection:
 
 
 @pytest.mark.parametrize("projector", PROJECTORS, ids=lambda each: each.name)
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(
     seed=st.integers(0, 2**32),
     steps=st.integers(0, 120),
@@ -81,7 +81,7 @@ def test_a_paged_fold_equals_the_live_rows(
 
 
 @pytest.mark.parametrize("projector", PROJECTORS, ids=lambda each: each.name)
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(seed=st.integers(0, 2**32), steps=st.integers(0, 120))
 def test_events_that_a_projector_passes_over_change_no_rows(
     projector: Projector, seed: int, steps: int

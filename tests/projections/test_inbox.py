@@ -361,7 +361,7 @@ def told(groups: tuple[InboxGroup, ...]) -> dict[str, list[tuple[str, bool]]]:
     return {g.lane: [(item.task.id, not item.triage.read) for item in g.items] for g in groups}
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(histories)
 def test_every_inbox_equals_computing_it_from_scratch(ledger: Ledger) -> None:
     for actor in (*CALLERS, HUMAN):
@@ -379,7 +379,7 @@ def test_every_inbox_equals_computing_it_from_scratch(ledger: Ledger) -> None:
     ledger.store.close()
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(histories)
 def test_the_counters_equal_counting(ledger: Ledger) -> None:
     counted: dict[tuple[str, str], int] = {}

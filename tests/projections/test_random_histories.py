@@ -103,7 +103,7 @@ def expected_counters(ledger: Ledger) -> dict[Row, int]:
     return {key: value for key, value in found.items() if value}
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(histories)
 def test_rows_equal_those_rebuilt_from_the_events(ledger: Ledger) -> None:
     again = rebuilt(ledger.history)
@@ -114,7 +114,7 @@ def test_rows_equal_those_rebuilt_from_the_events(ledger: Ledger) -> None:
     ledger.store.close()
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(histories)
 def test_the_backlog_and_its_counters_equal_counting(ledger: Ledger) -> None:
     store = ledger.store
@@ -152,7 +152,7 @@ claims = st.builds(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(histories, st.lists(claims, min_size=4, max_size=4))
 def test_the_queue_hands_out_what_a_scan_finds(ledger: Ledger, asked: list[ClaimQuery]) -> None:
     scanned = World()
@@ -163,7 +163,7 @@ def test_the_queue_hands_out_what_a_scan_finds(ledger: Ledger, asked: list[Claim
     ledger.store.close()
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(histories)
 def test_the_lookups_equal_the_states(ledger: Ledger) -> None:
     store = ledger.store
@@ -185,7 +185,7 @@ def test_the_lookups_equal_the_states(ledger: Ledger) -> None:
     store.close()
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(histories)
 def test_the_reviews_equal_the_states(ledger: Ledger) -> None:
     found = [review for state in live(ledger) for review in state.reviews.values()]
@@ -200,7 +200,7 @@ def test_the_reviews_equal_the_states(ledger: Ledger) -> None:
     ledger.store.close()
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(histories)
 def test_there_is_one_row_for_each_task_run_and_event(ledger: Ledger) -> None:
     store = ledger.store

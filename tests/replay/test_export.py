@@ -55,7 +55,7 @@ def lines(tmp_path: Path) -> list[bytes]:
     return exported(store_of(tmp_path))
 
 
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=12)
 @given(choices=st.lists(st.sampled_from(STORY), max_size=25), cut=st.integers(0, 30))
 def test_any_history_comes_back_the_same_also_in_two_parts(
     tmp_path_factory: pytest.TempPathFactory, choices: list[tuple[str, str, object]], cut: int
