@@ -4,7 +4,7 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing
 
 import click
-from msgspec import Struct
+from msgspec import Struct, ValidationError, convert
 from msgspec.structs import replace
 
 from api.cli import output
@@ -13,6 +13,7 @@ from api.cli.options import option, remote
 from api.cli.remote import Remote, api_path
 from api.cli.timeline import print_item
 from api.client.documents import JsonObject, JsonValue, at
+from api.client.errors import ProtocolError
 from api.client.http import LedgerClient
 from api.client.stream import EventStream
 
@@ -44,6 +45,15 @@ class Wanted(Struct, frozen=True, kw_only=True):
         if self.task_id:
             return api_path("tasks", self.task_id, "stream")
         return api_path("stream") + (f"?type={','.join(self.types)}" if self.types else "")
+
+
+class Page(Struct, frozen=True):
+    """A part of a timeline; only that of the whole ledger says how far it has looked."""
+
+    timeline: list[JsonObject]
+    head: int = 0
+    next_after: int = 0
+    next_before: int = 0
 
 
 @click.command()
@@ -103,21 +113,15 @@ async def before_the_last(client: LedgerClient, wanted: Wanted) -> int:
     """Return the sequence behind which the last so many events are; 0 when there are no more."""
     before, left = AT_THE_END, wanted.last
     while before > 1:
-        answer = await client.get(
-            wanted.timeline,
-            before_sequence=before,
-            limit=min(left, PAGE),
-            type=",".join(wanted.types),
-        )
-        page = at(answer, "timeline")
-        for item in reversed(page):
+        page = await page_of(client, wanted, before_sequence=before, limit=min(left, PAGE))
+        for item in reversed(page.timeline):
             left -= not wanted.types or at(item, "event_type") in wanted.types
             if not left:
                 return int(at(item, "sequence")) - 1
         if wanted.task_id:
-            before = at(page[0], "sequence") if page else 1
+            before = at(page.timeline[0], "sequence") if page.timeline else 1
         else:
-            before = at(answer, "next_before")
+            before = page.next_before
     return 0
 
 
@@ -125,18 +129,27 @@ async def pages(client: LedgerClient, wanted: Wanted) -> AsyncGenerator[JsonObje
     """Yield the recorded events of the timeline, a page at a time."""
     after = wanted.after
     while True:
-        answer = await client.get(
-            wanted.timeline, after_sequence=after, limit=PAGE, type=",".join(wanted.types)
-        )
-        page = at(answer, "timeline")
-        for item in page:
+        page = await page_of(client, wanted, after_sequence=after, limit=PAGE)
+        for item in page.timeline:
             yield item
         if wanted.task_id:
-            over = len(page) < PAGE
-            after = after if over else at(page[-1], "sequence")
+            over = len(page.timeline) < PAGE
+            after = after if over else at(page.timeline[-1], "sequence")
         else:
-            # A page of the ledger may hold fewer than there are: it says how far it has looked.
-            after = at(answer, "next_after")
-            over = after >= at(answer, "head")
+            # A page of the ledger may hold fewer than there are.
+            after = page.next_after
+            over = after >= page.head
         if over:
             return
+
+
+async def page_of(client: LedgerClient, wanted: Wanted, **query: int) -> Page:
+    """Return the part of the timeline that a query asks for.
+
+    Raises ProtocolError when something else than a task ledger has answered.
+    """
+    answer = await client.get(wanted.timeline, type=",".join(wanted.types), **query)
+    try:
+        return convert(answer, Page)
+    except ValidationError as error:
+        raise ProtocolError(f"{wanted.timeline} is not a timeline: {error}") from error

@@ -1,3 +1,4 @@
+import asyncio
 import json
 import signal
 import subprocess
@@ -6,7 +7,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import pytest
+
+from api.cli.tail import Wanted, print_events
+from api.client.errors import ProtocolError
+from api.client.http import LedgerClient
 from tests.cli.processes import ROOT, SECONDS, TASKLEDGER, Server, environment, running, until
+from tests.cli.scripted import response, scripted_server
 
 
 def lines(server: Server, *words: str) -> list[Any]:
@@ -157,3 +164,19 @@ def test_a_reader_that_goes_away_ends_the_tail_quietly(server: Server) -> None:
         server.queue("Something more")
         until(lambda: process.poll() is not None)
         assert process.stderr.read() == ""
+
+
+@pytest.mark.parametrize("body", ["null", "[]", "{}", '{"timeline": null}', '{"timeline": [1]}'])
+@pytest.mark.parametrize("last", [0, 3])
+def test_an_answer_of_another_program_is_no_timeline(body: str, last: int) -> None:
+    wanted = Wanted(task_id="", after=0, last=last, types=(), limit=0, follow=False)
+
+    async def tailed() -> None:
+        async with (
+            scripted_server(response("200 OK", body)) as (_, connection),
+            LedgerClient(connection) as client,
+        ):
+            await print_events(client, wanted, as_json=False)
+
+    with pytest.raises(ProtocolError, match=r"^/api/timeline is not a timeline: "):
+        asyncio.run(tailed())
