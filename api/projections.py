@@ -208,18 +208,19 @@ class Projections:
     async def cancel(self, name: str, context: Context) -> None:
         """Give a rebuild up and remove what there is of it.
 
-        Raises ConflictError without one, and when it is that of another process.
+        Raises ConflictError without one, when it was done before it could be stopped, and when it
+        is that of another process.
         """
         job = self._jobs.get(name)
         if job is None and self._standing(name).rebuild is None:
-            raise ConflictError(f'"{name}" is not being rebuilt')
+            raise _idle(name)
         if job is not None and job.work not in {"rebuild", "repair"}:
             raise ConflictError(f'"{name}": {job.work} cannot be canceled')
         if job is not None:
             job.canceled.set()
             self._terminate(job)
-            if job.done is not None:
-                await asyncio.wait({job.done})
+            if job.done is not None and (await job.ended()).end == "done":
+                raise _idle(name)
         line = await (await self.start(name, "discard", context)).ended()
         if line.end != "done":
             raise ConflictError(line.text or f"giving it up ended: {line.end}")
@@ -381,6 +382,10 @@ class Projections:
         self._services.committer.poll()
         if self._services.committer.feeding:
             self._services.hub.publish(Commit(previous=head, head=head, rows={}))
+
+
+def _idle(name: str) -> ConflictError:
+    return ConflictError(f'"{name}" is not being rebuilt')
 
 
 def _unfinished(standing: Standing, projector: Projector) -> Work | None:
