@@ -11,8 +11,9 @@ from msgspec import Struct
 
 from replay.store import Connection, SqlReader
 
+READ_MODELS: Final = "read_models"
 CREATE: Final = (
-    "CREATE TABLE IF NOT EXISTS read_models"
+    f"CREATE TABLE IF NOT EXISTS {READ_MODELS}"
     " (name TEXT PRIMARY KEY, doc BLOB NOT NULL) WITHOUT ROWID"
 )
 """`doc` is the JSON of a `Standing`."""

@@ -21,7 +21,7 @@ from replay.fold import PAGE
 from replay.ledger import Ledger
 from replay.log_check import Finding, FoundError, LogCheck
 from replay.past import PastFold, create
-from replay.read_models import position_of, standing_of
+from replay.read_models import READ_MODELS, Standing, position_of, standings
 from replay.rows import RowBuffer, Table
 from replay.statements import HEAD
 from replay.store import Connection, Row, SqlReader
@@ -173,16 +173,29 @@ class _Check:
 
     def _position(self, projector: Projector) -> int:
         name = projector.name
-        if not tables.complete(self._connection, projector.tables):
-            text = f"read model {name} has no tables"
-            if not self._head:
-                text += ", and there is no event: no server has run on this store"
-            raise FoundError(Finding(kind="row", text=text, read_model=name))
-        upto = position_of(self._connection, name)
-        if upto != self._head and standing_of(self._connection, name).state == "live":
-            text = f"read model {name} stands at {upto}, the head at {self._head}"
+        standing = self._standings().get(name)
+        text, upto = "", 0
+        if standing is None:
+            text = "is not in the store: no server of this release has run on it yet"
+        elif standing.version != projector.version:
+            text = (
+                f"has rows of version {standing.version}, this release gives it version"
+                f" {projector.version}: no server of this release has rebuilt it yet"
+            )
+        elif not tables.complete(self._connection, projector.tables):
+            text = "has no tables"
+        else:
+            upto = position_of(self._connection, name)
+            if upto != self._head and standing.state == "live":
+                text = f"stands at {upto}, the head at {self._head}"
+        if text:
+            text = f"read model {name} {text}"
             raise FoundError(Finding(kind="row", text=text, sequence=upto, read_model=name))
         return upto
+
+    def _standings(self) -> dict[str, Standing]:
+        found = tables.exists(self._connection, READ_MODELS)
+        return standings(self._connection) if found else {}
 
     def _rebuild(
         self, projectors: tuple[Projector, ...], target: sqlite3.Connection, upto: int

@@ -36,7 +36,8 @@ def ledger_of(store: str, name: str = "--store") -> Iterator["Ledger"]:
     from replay.places import environment_of
 
     path = settings_of(store, name).sqlite_path
-    if path and not Path(path).is_file():
+    # A file without a byte is one that nobody has written to, nor does a command that only reads.
+    if path and not (Path(path).is_file() and Path(path).stat().st_size):
         raise Failure(f"there is no store at {path}: name one with {name}", USAGE)
     try:
         ledger = Ledger(environment_of(store))

@@ -33,8 +33,18 @@ def test_verify_says_that_no_server_has_run_on_a_store_yet(tmp_path: Path) -> No
     told = empty.cli("verify", "--store", empty.store, exit_code=1).stdout
 
     assert told == (
-        "read model lookup has no tables, and there is no event: no server has run on this store\n"
+        "read model lookup is not in the store: no server of this release has run on it yet\n"
     )
+
+
+def test_a_file_without_a_byte_is_no_store_and_stays_so(tmp_path: Path) -> None:
+    empty = Server(tmp_path)
+    (tmp_path / "ledger.db").touch()
+
+    told = empty.cli("verify", "--store", empty.store, exit_code=2).stderr
+
+    assert "there is no store at" in told
+    assert (tmp_path / "ledger.db").stat().st_size == 0
 
 
 def test_verify_ends_with_1_and_names_the_difference(offline: Server, tmp_path: Path) -> None:

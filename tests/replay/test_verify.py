@@ -178,3 +178,26 @@ def test_a_command_whose_events_were_not_written_together_is_torn(store: Path) -
 
     assert finding is not None
     assert (finding.kind, finding.sequence) == ("command", second)
+
+
+def test_rows_of_another_release_are_called_that(store: Path) -> None:
+    planted(store, "UPDATE read_models SET doc = '{\"version\":0}' WHERE name = 'tasks'")
+    finding = verified(store).finding
+
+    assert finding is not None
+    assert (finding.kind, finding.read_model) == ("row", "tasks")
+    assert finding.text == (
+        "read model tasks has rows of version 0, this release gives it version"
+        f" {next(each.version for each in PROJECTORS if each.name == 'tasks')}:"
+        " no server of this release has rebuilt it yet"
+    )
+
+
+def test_a_read_model_that_a_later_release_brought_is_called_that(store: Path) -> None:
+    planted(store, "DELETE FROM read_models WHERE name = 'lookup'")
+    finding = verified(store).finding
+
+    assert finding is not None
+    assert finding.text == (
+        "read model lookup is not in the store: no server of this release has run on it yet"
+    )
