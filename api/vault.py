@@ -12,6 +12,7 @@ from domain.errors import ValidationError
 from replay.blobs.files import sync_folder
 from replay.blobs.store import failing_as_unavailable
 from replay.ledger import Ledger
+from replay.store import Row
 
 if TYPE_CHECKING:
     from cryptography.fernet import Fernet
@@ -31,7 +32,7 @@ def kept_in(ledger: Ledger) -> int:
 
 
 class Vault:
-    """Keeps secrets by id.
+    """Keeps secrets by id, for any thread.
 
     A key file that the settings name has to be there; the one beside a store in a file is made
     when it is first needed, readable by nobody else.
@@ -116,7 +117,7 @@ class Vault:
 
     def kept(self, prefix: str) -> list[str]:
         """Return the ids of all secrets that begin so; raises StoreUnavailableError."""
-        return [row[0] for row in self._ledger.reader.select(_IDS, (f"{prefix}%",))]
+        return [row[0] for row in self._select(_IDS, f"{prefix}%")]
 
     def secret(self, secret_id: str) -> str | None:
         """Return a secret; None when it is not in this store, or sealed with another key.
@@ -125,8 +126,12 @@ class Vault:
         """
         if self._fernet is None:
             return None
-        found = self._ledger.reader.select(_FIND, (secret_id,))
+        found = self._select(_FIND, secret_id)
         return _opened(self._fernet, found[0][0]) if found else None
+
+    def _select(self, statement: str, *values: str) -> list[Row]:
+        with self._ledger.snapshot() as reader:
+            return reader.select(statement, values)
 
 
 def _opened(key: "Fernet", sealed: bytes) -> str | None:

@@ -311,9 +311,13 @@ class SQLiteAccess:
     def snapshot(self, *, large: bool = False) -> Iterator[sqlite3.Connection]:
         """Yield a connection whose selects all see the ledger as it is at the first of them.
 
-        Rows are fetched as they are asked for, so a `large` result is nothing special.
+        Any thread may ask for one, and keeps it for itself. Rows are fetched as they are asked for,
+        so a `large` result is nothing special.
         """
-        connection = self._idle.pop() if self._idle else self._open()
+        try:
+            connection = self._idle.pop()
+        except IndexError:
+            connection = self._open()
         try:
             connection.execute("BEGIN")
             yield connection

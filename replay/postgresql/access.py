@@ -99,7 +99,8 @@ class PostgresAccess:
     def snapshot(self, *, large: bool = False) -> Iterator[Session | SnapshotSession]:
         """Yield a session whose selects all see the ledger as it is at the first of them.
 
-        A `large` one fetches rows page by page. Raises StoreUnavailableError.
+        Any thread may ask for one, and keeps it for itself. A `large` one fetches rows page by
+        page. Raises StoreUnavailableError.
         """
         hasty = self._rest.from_a_lock and not large
         with _told(), nullcontext() if large else self._rest.after_waiting(hasty=hasty):
@@ -119,10 +120,13 @@ class PostgresAccess:
 
     def _reading(self) -> Session:
         """Return a session in a transaction; idle ones may have been broken meanwhile."""
-        while self._idle:
+        while True:
+            try:
+                idle = self._idle.pop()
+            except IndexError:
+                return _begun(self._connect_to_read())
             with suppress(ForeignDatabaseError):
-                return _begun(self._idle.pop())
-        return _begun(self._connect_to_read())
+                return _begun(idle)
 
     @contextmanager
     def apart(self) -> Iterator[Session]:

@@ -38,7 +38,10 @@ class Forgetting:
             vault.forget(*needless)
 
     def _needless(self, kept: list[str], now: Instant) -> list[str]:
-        runs = latest_runs(self._services.ledger.reader, kept)
+        # The reader of the ledger belongs to the event loop: while another thread has begun a
+        # SELECT there, what is committed meanwhile would not be seen.
+        with self._services.ledger.snapshot() as reader:
+            runs = latest_runs(reader, kept)
         # Without an operation: about to be queued, never queued, or deleted.
         self._lone = {each: self._lone.get(each, now) for each in kept if each not in runs}
         over = [task_id for task_id, run in runs.items() if _is_over(run, now)]

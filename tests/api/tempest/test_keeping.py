@@ -121,6 +121,18 @@ def test_values_go_when_nobody_can_need_them(
     assert cli.serve(Store())
 
 
+def test_what_was_written_is_read_while_another_thread_looks_for_values_to_forget(
+    tmp_path: Path,
+) -> None:
+    with serving(tmp_path, sweep_seconds=0.001) as server:
+        cli = TempestCli(f"{server.url}/api/v1", "", "store")
+        cli.connect(BUCKET)
+        asked = [ask(server.client, cli, environment_variables=VARIABLES) for _ in range(150)]
+        cli.close()
+
+    assert len({each["task_id"] for each in asked}) == 150
+
+
 def fail(client: Client, cli: TempestCli, asked: JsonObject, clock: Clock) -> None:
     found = cli.next()
     assert found is not None
