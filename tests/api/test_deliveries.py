@@ -5,6 +5,7 @@ from pathlib import Path
 
 from tests.api.bridged import bridged, complete, failures, followed, served, subscribe, when
 from tests.api.receiver import Request, receiving
+from tests.support.ports import free_port
 
 TOKEN = "agh_claim_abcdefghijklmnop"
 
@@ -157,7 +158,7 @@ def test_a_late_answer_counts_as_long_as_it_is_in_time(tmp_path: Path) -> None:
 
 
 def test_a_receiver_that_is_away_is_told_when_it_comes_back(tmp_path: Path) -> None:
-    with receiving() as first:
+    with receiving(free_port()) as first:
         port = first.port
     with bridged(tmp_path, first) as (server, secret):
         path = followed(server.client, "t")
@@ -277,7 +278,7 @@ def test_an_end_that_no_event_tells_is_passed_over(tmp_path: Path) -> None:
 
 
 def test_a_bridge_that_is_away_is_not_asked_for_each_of_many(tmp_path: Path) -> None:
-    with receiving() as away:
+    with receiving(free_port()) as away:
         pass
     with bridged(tmp_path, away, bridge_retry_seconds=30) as (server, _):
         client = server.client

@@ -20,7 +20,8 @@ from tests.api.events import following
 from tests.api.live import Client, serving
 from tests.api.sockets import hanging_up, raw, until
 from tests.support.obstacles import refuse_writes
-from tests.support.server import free_port, running
+from tests.support.ports import free_port
+from tests.support.server import running
 
 SERVE = """
 import sys

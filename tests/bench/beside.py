@@ -15,7 +15,8 @@ from tests.bench.case import Options, run_async
 from tests.bench.load import Load, play
 from tests.bench.measure import Goal, Pairs, Result, compared, percentile
 from tests.bench.servers import product_command
-from tests.support.server import Server, free_port, running
+from tests.support.ports import free_port
+from tests.support.server import Server, running
 
 NAME: Final = "beside-rebuild"
 CONNECTIONS: Final = 8

@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Final
 
 from tests.bench.embedded import place_of
-from tests.support.server import Server, free_port, running, spawn
+from tests.support.ports import free_port
+from tests.support.server import Server, running, spawn
 
 NOTHING_PATH: Final = "/bench/nothing"
 TIMES_PATH: Final = "/bench/times"

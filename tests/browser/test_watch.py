@@ -10,7 +10,7 @@ from starlette.routing import Route
 
 from tests.api.live import LiveServer, serving
 from tests.browser.watch import Watch, watched
-from tests.support.server import free_port
+from tests.support.ports import free_port
 
 QUIET, WITHOUT_POLICY = "/quiet", "/healthz"
 POLICY = {"content-security-policy": "default-src 'none'"}

@@ -3,7 +3,6 @@
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -17,6 +16,7 @@ from typing import Any
 from click.testing import CliRunner, Result
 
 from api.cli.main import main
+from tests.support.ports import free_port
 
 SECONDS = 40.0
 TASKLEDGER = (sys.executable, "-m", "api.cli")
@@ -32,14 +32,6 @@ def until(condition: Callable[[], Any], seconds: float = SECONDS) -> Any:
             return found
         time.sleep(0.03)
     raise AssertionError(f"still waiting after {seconds} s")
-
-
-def free_port() -> int:
-    """Return a port that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def environment(**variables: str) -> dict[str, str]:

@@ -20,7 +20,8 @@ from msgspec import Struct
 
 from tests.docs.pages import PAGES, name_of
 from tests.support import postgres
-from tests.support.server import Server, free_port, running
+from tests.support.ports import free_port
+from tests.support.server import Server, running
 
 DATABASE: Final = "postgresql://ledger@localhost/ledger"
 ADDRESS: Final = "http://127.0.0.1:8420"

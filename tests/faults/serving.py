@@ -9,7 +9,8 @@ from projections.catalog import PROJECTORS
 from replay.ledger import Ledger
 from replay.places import environment_of
 from replay.verify import verify
-from tests.support.server import Server, free_port, spawn, wait_ready
+from tests.support.ports import free_port
+from tests.support.server import Server, spawn, wait_ready
 
 
 class Site:

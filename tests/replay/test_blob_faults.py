@@ -23,9 +23,9 @@ from replay.errors import StoreOpenError, StoreUnavailableError
 from replay.ledger import Ledger
 from replay.places import environment_of
 from replay.postgresql import blobs as in_postgresql
-from tests.cli.processes import free_port
 from tests.replay.blobs import Place, files, large_objects, stream
 from tests.support.places import place_in
+from tests.support.ports import free_port
 from tests.support.postgres import shared
 from tests.support.s3 import ACCESS, s3
 

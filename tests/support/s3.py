@@ -3,7 +3,6 @@
 import atexit
 import os
 import secrets
-import socket
 import subprocess
 import time
 from functools import cache
@@ -12,6 +11,7 @@ from urllib.error import URLError
 from urllib.request import Request, urlopen
 
 from tests.support.packages import python_with
+from tests.support.ports import free_port
 
 SERVICE: Final = ("moto[s3]==5.2.5", "flask==3.1.3", "flask-cors==6.0.5")
 """What its server needs for S3; the extra `server` brings ten times as much for other services."""
@@ -26,9 +26,7 @@ class S3Service:
     """A running service; `url` is its endpoint."""
 
     def __init__(self) -> None:
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            port = free.getsockname()[1]
+        port = free_port()
         self.url = f"http://127.0.0.1:{port}"
         python = python_with(*SERVICE)
         self._process = subprocess.Popen(

@@ -3,7 +3,6 @@
 import contextlib
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -52,14 +51,6 @@ class Server(Struct, frozen=True, kw_only=True):
         except subprocess.TimeoutExpired:
             self.kill()
             return self.process.wait()
-
-
-def free_port() -> int:
-    """Return a TCP port that nobody listens on now."""
-    with socket.socket() as probe:
-        probe.bind((HOST, 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def spawn(
