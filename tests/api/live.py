@@ -21,6 +21,9 @@ from api.settings import Settings
 from tests.support.places import key_file_in, place_in
 
 START_SECONDS: Final = 20
+HANG_SECONDS: Final = 120
+"""Nothing takes so long, however busy the machine is: who waits for it waits for ever."""
+
 JsonObject = dict[str, Any]
 
 
@@ -98,7 +101,7 @@ class Client:
         self.url = url
         self.headers: dict[str, str] = {}
         # Without the certificates of authorities, which are many to read for every client.
-        self.http = httpx2.Client(base_url=url, timeout=20, trust_env=False, verify=False)
+        self.http = httpx2.Client(base_url=url, timeout=HANG_SECONDS, trust_env=False, verify=False)
         self.document: Document | None = None
 
     def close(self) -> None:

@@ -1,7 +1,5 @@
 """Reviews over HTTP: asked for, judged, continued and listed."""
 
-import threading
-import time
 from pathlib import Path
 
 import pytest
@@ -21,6 +19,7 @@ from tests.api.reviews import (
     types_of,
     verdict,
 )
+from tests.api.waiters import patient, waiting
 
 
 def test_a_review_is_asked_for_once(client: Client) -> None:
@@ -269,20 +268,15 @@ def test_a_rejection_that_cannot_be_continued_is_not_recorded(client: Client) ->
     assert judge(client, review, verdict())["review"]["status"] == "recorded"
 
 
-def test_a_run_that_continues_wakes_a_claim_that_waits(client: Client) -> None:
-    review = ask(client, ended(client, priority="urgent"))
+def test_a_run_that_continues_wakes_a_claim_that_waits(tmp_path: Path) -> None:
     answers: list[int] = []
-    body = {"wait": True, "priority_min": 40}
+    with patient(tmp_path) as server:
+        client = server.client
+        review = ask(client, ended(client, priority="urgent"))
+        thread = waiting(server, client.agent("continues"), answers, priority_min=40)
+        judge(client, review, rejection())
+        thread.join()
 
-    def wait() -> None:
-        agent = client.agent("continues")
-        answers.append(agent.post("/api/agent/tasks/claim-next", body).status_code)
-
-    thread = threading.Thread(target=wait)
-    thread.start()
-    time.sleep(0.2)
-    judge(client, review, rejection())
-    thread.join()
     assert answers == [200]
 
 
