@@ -93,7 +93,11 @@ class Workbench:
 
     @contextmanager
     def alone(self) -> Iterator[None]:
-        """Keep others from the same read model; raises BusyError when one is at it."""
+        """Keep others from the same read model; raises BusyError when one is at it.
+
+        Raises CanceledError when somebody asked to stop meanwhile: whoever did may have given it up
+        by now, and it must not be begun again.
+        """
         with ExitStack() as held:
             try:
                 held.enter_context(self.ledger.access.alone(self.name))
@@ -101,7 +105,12 @@ class Workbench:
                 who = f"the process with id {error.pid}" if error.pid else "another process"
                 message = f"{self.name} is being worked on by {who}"
                 raise BusyError(message) from error
+            self._check()
             yield
+
+    def _check(self) -> None:
+        if self._stopping():
+            raise CanceledError("canceled")
 
     def snapshot(self) -> AbstractContextManager[Connection]:
         """Return a context manager giving a session whose selects all see the same commit."""
@@ -114,13 +123,11 @@ class Workbench:
         Its size follows from how long the one before took. Slices are not synced one by one: what
         a crash of the machine takes away is done again. The last one is.
         """
-        if self._stopping():
-            raise CanceledError("canceled")
+        self._check()
         self.ledger.writer.sync(durably=last)
         started = time.perf_counter()
         with self._transaction() as connection:
-            if self._stopping():
-                raise CanceledError("canceled")
+            self._check()
             started = time.perf_counter()
             yield connection
         took = max(time.perf_counter() - started, 1e-5)
@@ -159,8 +166,7 @@ class Workbench:
 
     def tell(self, phase: Phase, applied: int, target: int) -> None:
         """Report progress; raises CanceledError when somebody asked to stop."""
-        if self._stopping():
-            raise CanceledError("canceled")
+        self._check()
         since, before = self._began
         rate = (applied - before) / max(time.perf_counter() - since, 1e-6)
         self._report(

@@ -116,6 +116,16 @@ def test_a_table_that_is_missing_is_made_anew(ledger: Ledger, other: Ledger) -> 
     assert len(rows(ledger)) == EVENTS
 
 
+def test_who_is_to_stop_before_anything_is_begun_begins_nothing(
+    ledger: Ledger, other: Ledger, path: Path
+) -> None:
+    with pytest.raises(CanceledError):
+        workshop(other, stop_after=0).rebuild()
+
+    assert standing(ledger).rebuild is None
+    assert leftovers(path) == []
+
+
 def test_another_version_is_switched_to_whatever_its_rows(ledger: Ledger, other: Ledger) -> None:
     workshop(other, SeenMore()).rebuild()
 
