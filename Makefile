@@ -7,9 +7,9 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 PACKAGES := domain projections replay api
 # More arguments for pytest, for instance: make unit ARGS="-n auto -k lease"
 ARGS ?=
-# One process more than processors, as some tests wait for something. Each takes one file after
-# the other: the tests of a file share a server.
-PARALLEL = -n $(shell $(BIN)/python -c 'import os; print(min(8, os.cpu_count() + 1))') \
+# More processes than processors, as many tests wait for something. Each takes one file after the
+# other: the tests of a file share a server.
+PARALLEL = -n $(shell $(BIN)/python -c 'import os; print(min(8, 2 * os.cpu_count()))') \
   --dist loadfile --no-loadscope-reorder
 # Measuring doubles the time of a test. These hold the thresholds by themselves; the others show
 # that the whole of it holds together, and need not be measured for that. Long files come first.
