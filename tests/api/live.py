@@ -181,6 +181,11 @@ class LiveServer:
             self.client.close()
             self.services.close()
 
+    @property
+    def connections(self) -> int:
+        """How many clients are connected, as far as the server knows."""
+        return len(self._server.server_state.connections)
+
     def stop(self) -> None:
         """End the server; twice is no error."""
         self._server.should_exit = True

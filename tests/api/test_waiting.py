@@ -8,7 +8,12 @@ from typing import Any
 
 from tests.api.live import Client, LiveServer, serving
 from tests.api.sockets import hanging_up, raw, until
-from tests.support.obstacles import commits_held_back, slow_commits
+from tests.support.obstacles import (
+    all_have_left,
+    commits_held_back,
+    commits_kept_open,
+    slow_commits,
+)
 
 CLAIM_NEXT = "/api/agent/tasks/claim-next"
 NEVER = 86_400
@@ -105,7 +110,7 @@ def test_nothing_is_decided_for_a_client_that_left_before(tmp_path: Path) -> Non
         with commits_held_back(services):
             with hanging_up(server.url, asking("s1")):
                 until(lambda: services.committer.waiting == 1)
-            time.sleep(0.2)
+            until(lambda: all_have_left(services))
         until(lambda: len(services.claims) == 0)
 
         assert claims_on_record(client) == []
@@ -113,12 +118,14 @@ def test_nothing_is_decided_for_a_client_that_left_before(tmp_path: Path) -> Non
 
 
 def test_a_claim_is_given_back_when_its_client_leaves_during_the_commit(tmp_path: Path) -> None:
-    with serving(tmp_path, claim_wait_seconds=60) as server:
+    with serving(tmp_path, claim_wait_seconds=60, sweep_seconds=NEVER) as server:
         services, client = server.services, server.client
-        slow_commits(server.services, 0.3)
         run = client.enqueue(client.create()["id"])
-        with hanging_up(server.url, asking("s1")):
-            until(lambda: services.committer.committing)
+        with commits_kept_open(services) as begun:
+            with hanging_up(server.url, asking("s1")):
+                until(begun)
+                connected = server.connections
+            until(lambda: server.connections < connected)
         until(lambda: len(services.claims) == 0)
         path = "/api/timeline?type=task.run_released"
         (released,) = client.ok("GET", path)["timeline"]

@@ -4,10 +4,11 @@ import os
 import socket
 import sqlite3
 import time
-from collections.abc import Iterator
-from contextlib import closing, contextmanager, suppress
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, closing, contextmanager, suppress
 from pathlib import Path
 from stat import S_ISSOCK
+from threading import Event
 from typing import Final
 
 import psycopg
@@ -17,6 +18,13 @@ from replay.ledger import Ledger
 from replay.places import environment_of
 
 _MOST_FILES: Final = 1024
+_HANG_SECONDS: Final = 30
+_KEPT_OPEN: Final = 1
+_BEGUN: Final = (
+    "SELECT 1 FROM pg_locks JOIN pg_database ON pg_database.oid = database"
+    f" WHERE locktype = 'advisory' AND objid = {_KEPT_OPEN} AND NOT granted"
+    " AND datname = current_database()"
+)
 
 
 def refuse_writes(services: Services) -> None:
@@ -35,6 +43,45 @@ def commits_held_back(services: Services) -> Iterator[None]:
         other.writer.begin()
         yield
         other.writer.rollback()
+
+
+def all_have_left(services: Services) -> bool:
+    """Whether the server knows that everybody has left whose command is not decided yet."""
+    return all(job.gone is not None and job.gone() for job in tuple(services.committer._queue))
+
+
+def commits_kept_open(services: Services) -> AbstractContextManager[Callable[[], bool]]:
+    """Let no COMMIT be done before the end of the block; gives what tells whether one has begun."""
+    connection = services.ledger.writer.connection
+    if not isinstance(connection, sqlite3.Connection):
+        return _kept_open_by_lock(services.settings.store)
+    # A disk that is known to be slow is waited for on a thread.
+    services.committer._slow_commit_ms = -1
+    return _kept_open_by_trace(connection)
+
+
+@contextmanager
+def _kept_open_by_trace(connection: sqlite3.Connection) -> Iterator[Callable[[], bool]]:
+    begun, over = Event(), Event()
+
+    def trace(sql: str) -> None:
+        if sql == "COMMIT":
+            begun.set()
+            over.wait(_HANG_SECONDS)
+
+    connection.set_trace_callback(trace)
+    try:
+        yield begun.is_set
+    finally:
+        over.set()
+
+
+@contextmanager
+def _kept_open_by_lock(place: str) -> Iterator[Callable[[], bool]]:
+    with psycopg.connect(place, autocommit=True) as admin:
+        admin.execute(f"SELECT pg_advisory_lock({_KEPT_OPEN})".encode())
+        at_each_commit(place, f"pg_advisory_xact_lock({_KEPT_OPEN})", "SET lock_timeout = 0")
+        yield lambda: admin.execute(_BEGUN.encode()).fetchone() is not None
 
 
 def slow_commits(services: Services, seconds: float) -> None:
@@ -77,11 +124,11 @@ def drop_table(services: Services, name: str) -> None:
     services.ledger.writer.connection.execute(f"DROP TABLE {name}")
 
 
-def at_each_commit(place: str, action: str) -> None:
+def at_each_commit(place: str, action: str, settings: str = "") -> None:
     """Let the database do something in the middle of every COMMIT."""
     with psycopg.connect(place, autocommit=True) as admin:
         admin.execute(
-            f"CREATE FUNCTION act() RETURNS trigger LANGUAGE plpgsql AS"
+            f"CREATE FUNCTION act() RETURNS trigger LANGUAGE plpgsql {settings} AS"
             f" 'BEGIN PERFORM {action}; RETURN NULL; END'".encode()
         )
         admin.execute(
