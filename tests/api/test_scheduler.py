@@ -1,12 +1,12 @@
 """The scheduler over HTTP: pause, resume, drain and backlog."""
 
-import threading
-import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
 from tests.api.live import Client, error_of
+from tests.api.sockets import until
 
 
 @pytest.fixture(autouse=True)
@@ -64,16 +64,25 @@ def test_the_backlog_is_limited_and_hides_what_is_paused(client: Client) -> None
         error_of(client.get(f"/api/scheduler/backlog?{bad}"), 422)
 
 
+def completed_drains(client: Client) -> int:
+    """Return how many drains are on record as completed."""
+    return len(client.ok("GET", "/api/timeline?type=scheduler.drain_completed")["timeline"])
+
+
 def test_a_drain_waits_for_the_claims_and_leaves_the_scheduler_paused(client: Client) -> None:
     finish_all(client)
     run = claimed_run(client)
-    timer = threading.Timer(0.2, client.http.post, [f"{run}/cancel"])
-    timer.start()
-    begin = time.monotonic()
-    drained = client.ok("POST", "/api/scheduler/drain", {"timeout_seconds": 10}, 200)
-    timer.join()
+    before = completed_drains(client)
+    with ThreadPoolExecutor(1) as pool:
+        body = {"timeout_seconds": 60}
+        drain = pool.submit(client.ok, "POST", "/api/scheduler/drain", body, 200)
+        until(lambda: client.ok("GET", "/api/scheduler")["scheduler"]["paused"])
+        assert completed_drains(client) == before
+        assert not drain.done()
+        client.ok("POST", f"{run}/cancel")
+        drained = drain.result()
 
-    assert 0.1 < time.monotonic() - begin < 5
+    assert completed_drains(client) == before + 1
     assert (drained["completed"], drained["remaining_claims"]) == (True, 0)
     assert "timed_out" not in drained
     assert drained["scheduler"]["paused_reason"] == "scheduler drain"
