@@ -6,6 +6,7 @@ from typing import Any
 import httpx2
 import pytest
 
+from tests.api.links import fetched, posted
 from tests.api.live import JsonObject
 from tests.api.posthog.project import Project
 
@@ -62,7 +63,7 @@ def test_content_comes_back_as_it_was(
     path = {"storage_path": artifact["storage_path"]}
     downloaded = project.send("POST", f"{project.of(run)}/artifacts/download/", path)
     link = project.ok("POST", f"{project.of(run)}/artifacts/presign", path)
-    linked = httpx2.get(link["url"])
+    linked = fetched(link["url"])
 
     assert artifact["size"] == len(content)
     assert link["expires_in"] == 3_600
@@ -82,7 +83,7 @@ def test_only_what_the_run_has_can_be_read(project: Project) -> None:
         assert response.status_code == 404
         assert response.json() == {"error": "Artifact not found on this run"}
     link = project.ok("POST", f"{project.of(run)}/artifacts/presign", path)["url"]
-    assert httpx2.get(link.replace(artifact["id"], other["id"])).status_code == 403
+    assert fetched(link.replace(artifact["id"], other["id"])).status_code == 403
 
 
 BAD: list[tuple[Any, str, str]] = [
@@ -123,7 +124,7 @@ def prepared(project: Project, run: JsonObject, **members: Any) -> JsonObject:
 def sent(upload: JsonObject, content: bytes, **options: Any) -> httpx2.Response:
     post = upload["presigned_post"]
     files = {"file": ("x", content, "application/octet-stream")}
-    return httpx2.post(post["url"], data=post["fields"], files=files, **options)
+    return posted(post["url"], data=post["fields"], files=files, **options)
 
 
 def finalized(project: Project, run: JsonObject, upload: JsonObject, status: int = 200) -> Any:
@@ -186,9 +187,9 @@ def test_an_upload_that_is_none_is_refused(project: Project) -> None:
         (b'--b\r\ncontent-disposition: form-data; name="key"\r\n\r\nx\r\n--b--\r\n', form),
         (b'--b\r\ncontent-disposition: form-data; name="file"\r\n\r\nx', form),
     ):
-        response = httpx2.post(url, content=content, headers=headers)
+        response = posted(url, content=content, headers=headers)
         assert (response.status_code, response.json().keys()) == (400, {"error"})
-    assert httpx2.post(url.replace("/8/", "/9/"), content=b"x", headers=form).status_code == 403
+    assert posted(url.replace("/8/", "/9/"), content=b"x", headers=form).status_code == 403
     body = {"artifacts": [{"name": "x", "type": "plan", "size": 0}]}
     path = f"{project.of(run)}/artifacts/prepare_upload"
     assert project.refused(400, "POST", path, body)[1:] == ("min_value", "artifacts__0__size")

@@ -10,7 +10,8 @@ from typing import Any
 import httpx2
 import pytest
 
-from tests.api.live import JsonObject
+from tests.api.links import fetched
+from tests.api.live import HANG_SECONDS, JsonObject
 from tests.api.posthog.project import Project, unsigned
 from tests.api.posthog.shapes import ARTIFACT, RUN, RUN_PAGE, TASK, TASK_PAGE, check
 
@@ -21,7 +22,9 @@ class FormerAgent:
     def __init__(self, host: str, project_id: int) -> None:
         headers = {"Authorization": "Bearer phx_any", "Content-Type": "application/json"}
         self._http = httpx2.Client(
-            base_url=f"{host}/api/projects/{project_id}/tasks/", headers=headers
+            base_url=f"{host}/api/projects/{project_id}/tasks/",
+            headers=headers,
+            timeout=HANG_SECONDS,
         )
 
     def close(self) -> None:
@@ -81,7 +84,7 @@ class FormerAgent:
 
     def fetch_task_run_logs(self, run: JsonObject) -> list[JsonObject]:
         """Read the log by its address alone, as it was once told."""
-        response = httpx2.get(run["log_url"])
+        response = fetched(run["log_url"])
         assert response.is_success
         return [json.loads(line) for line in response.text.strip().split("\n") if line]
 

@@ -6,7 +6,6 @@ from pathlib import Path
 from time import monotonic, sleep
 from typing import Any
 
-import httpx2
 import pytest
 
 from api.services import build
@@ -19,6 +18,7 @@ from replay.blobs.carrying import Carrier
 from replay.copying import copy
 from replay.ledger import Ledger
 from replay.places import environment_of
+from tests.api.links import fetched
 from tests.api.live import JsonObject, LiveServer, serving
 from tests.api.posthog.project import Project
 from tests.api.posthog.test_artifacts import given, store
@@ -141,7 +141,7 @@ def test_a_copy_has_the_logs_and_the_artifacts(worked: LiveServer, tmp_path: Pat
         moved = Project(server.client, "1")
         shown = moved.ok("GET", moved.of(run))
         assert without_links(shown) == without_links(run)
-        assert lines_of(httpx2.get(shown["log_url"])) == lines
+        assert lines_of(fetched(shown["log_url"])) == lines
         path = {"storage_path": run["artifacts"][0]["storage_path"]}
         response = moved.send("POST", f"{moved.of(run)}/artifacts/download", path)
         assert response.content == b"# Plan"
@@ -166,7 +166,7 @@ def test_bytes_that_are_lost_are_told_as_such(tmp_path: Path) -> None:
 
         downloaded = project.send("POST", f"{project.of(run)}/artifacts/download", path)
         log = project.send("GET", f"{project.of(run)}/logs")
-        for answer in (downloaded, httpx2.get(link), log, httpx2.get(run["log_url"])):
+        for answer in (downloaded, fetched(link), log, fetched(run["log_url"])):
             assert (answer.status_code, answer.headers["retry-after"]) == (503, "1")
             assert answer.json()["type"] == "server_error"
         # Everything else goes on, and the same bytes mend it.

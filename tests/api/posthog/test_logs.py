@@ -7,7 +7,8 @@ from typing import Any
 import httpx2
 import pytest
 
-from tests.api.live import Client, Clock, JsonObject
+from tests.api.links import fetched
+from tests.api.live import HANG_SECONDS, Client, Clock, JsonObject
 from tests.api.posthog.project import Project
 from tests.api.posthog.test_tasks import core_tasks
 
@@ -32,7 +33,7 @@ def test_a_log_is_empty_at_first_in_both_ways(project: Project) -> None:
     run = project.run(project.task())
 
     assert lines_of(project.send("GET", f"{project.of(run)}/logs")) == []
-    assert lines_of(httpx2.get(run["log_url"])) == []
+    assert lines_of(fetched(run["log_url"])) == []
 
 
 def test_both_ways_give_all_entries_in_order(project: Project, client: Client) -> None:
@@ -50,7 +51,7 @@ def test_both_ways_give_all_entries_in_order(project: Project, client: Client) -
     assert lines_of(project.send("GET", f"{project.of(run)}/logs")) == expected
     assert lines_of(project.send("GET", f"{project.of(run)}/logs/")) == expected
     # The address from before shows what came later, and needs no header.
-    assert lines_of(httpx2.get(url)) == expected
+    assert lines_of(fetched(url)) == expected
     raw = project.send("GET", f"{project.of(run)}/logs").content.splitlines()[1]
     assert raw == b'{"any":[1.5,null]}'
     (core,) = core_tasks(project)
@@ -65,7 +66,7 @@ def test_a_link_holds_an_hour_for_its_own_path_alone(project: Project, clock: Cl
     run, other = (project.run(project.task()) for _ in range(2))
     url = str(run["log_url"])
 
-    assert httpx2.get(url.replace("?", "/?")).status_code == 200
+    assert fetched(url.replace("?", "/?")).status_code == 200
     for broken in (
         url.replace(run["id"], other["id"]),
         url.partition("?")[0],
@@ -73,11 +74,11 @@ def test_a_link_holds_an_hour_for_its_own_path_alone(project: Project, clock: Cl
         f"{url}&more=1",
         url.replace("/log?", "/artifacts/x/content?"),
     ):
-        response = httpx2.get(broken)
+        response = fetched(broken)
         assert response.status_code in {403, 404}
         assert response.json()["type"] == "authentication_error"
     clock.advance(3_601)
-    assert httpx2.get(url).status_code == 403
+    assert fetched(url).status_code == 403
 
 
 @pytest.mark.parametrize(
@@ -143,7 +144,7 @@ def test_entries_are_chosen_by_time_and_type(project: Project) -> None:
 def streamed(url: str, **headers: str) -> list[tuple[str, JsonObject]]:
     """Return the events of a stream until it ends; comments are left out."""
     found = []
-    with httpx2.stream("GET", url, headers=headers, timeout=20) as response:
+    with httpx2.stream("GET", url, headers=headers, timeout=HANG_SECONDS) as response:
         assert response.headers["content-type"] == "text/event-stream"
         for block in response.read().decode().split("\n\n"):
             fields = dict(line.split(": ", 1) for line in block.splitlines() if line[0] != ":")
