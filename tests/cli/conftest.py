@@ -8,8 +8,12 @@ from tests.cli.processes import Server, running
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """A server for the tests of one module, which looks for lost leases all the time."""
-    with running(tmp_path_factory.mktemp("server"), "--sweep-seconds", "0.2") as running_server:
+    """A server for the tests of one module, which looks for lost leases all the time.
+
+    It takes none of their runs for starved, however long the tests take.
+    """
+    options = ("--sweep-seconds", "0.2", "--starvation-seconds", "86400")
+    with running(tmp_path_factory.mktemp("server"), *options) as running_server:
         yield running_server
 
 

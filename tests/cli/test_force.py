@@ -12,7 +12,7 @@ from tests.cli.processes import Server
 def claimed(server: Server, title: str) -> str:
     """Return the id of a run that an operator has claimed."""
     _, run_id = server.queue(title)
-    httpx2.post(f"{server.url}/api/task-runs/{run_id}/claim").raise_for_status()
+    httpx2.post(f"{server.url}/api/task-runs/{run_id}/claim", timeout=60).raise_for_status()
     return run_id
 
 

@@ -9,7 +9,7 @@ def ended_run(server: Server) -> str:
     """Return the id of a run that an operator took to its end."""
     _, run_id = server.queue("Write it")
     for verb in ("claim", "start", "complete"):
-        httpx2.post(f"{server.url}/api/task-runs/{run_id}/{verb}").raise_for_status()
+        httpx2.post(f"{server.url}/api/task-runs/{run_id}/{verb}", timeout=60).raise_for_status()
     return run_id
 
 

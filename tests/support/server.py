@@ -17,7 +17,7 @@ from msgspec import Struct
 HOST: Final = "127.0.0.1"
 READY_PATH: Final = "/readyz"
 START_SECONDS: Final = 60.0
-STOP_SECONDS: Final = 15.0
+STOP_SECONDS: Final = 30.0
 _POLL_SECONDS: Final = 0.02
 _NO_PROXY: Final = build_opener(ProxyHandler({}))
 
