@@ -12,8 +12,9 @@ from api.client.http import Connection
 from api.worker.agent import Identity
 from api.worker.options import WorkerOptions
 from api.worker.worker import Worker
+from tests.cli.held import HeldLoop
 from tests.cli.processes import SECONDS, Server, running, until, worked, worker
-from tests.cli.test_worker_command import alive, pid_in, pid_of_beginning
+from tests.cli.test_worker_command import alive, pid_in
 
 LONG = "sleep 60"
 pytestmark = pytest.mark.usefixtures("empty_queue")
@@ -138,14 +139,19 @@ def test_a_worker_needs_one_source_of_commands(server: Server, options: tuple[st
     assert outcome.stderr == "taskledger: give either --exec COMMAND or --exec-from-metadata\n"
 
 
-def test_heartbeats_keep_a_run_longer_than_its_lease(server: Server) -> None:
+def test_heartbeats_keep_a_run_longer_than_its_lease(server: Server, tmp_path: Path) -> None:
     task_id, run_id = server.queue("Long")
-    worked(server, "--once", "--lease", "1", "--exec", "sleep 2.5; echo done")
+    line = f"while ! test -e {tmp_path}/go; do sleep 0.05; done; echo done"
+    with worker(server, "--once", "--lease", "3", "--exec", line) as process:
+        # There is one in each second.
+        until(lambda: server.types(task_id).count("run_lease_extended") >= 4)
+        (tmp_path / "go").touch()
+        assert process.wait(SECONDS) == 0
     types = server.types(task_id)
 
     assert server.run(run_id)["status"] == "completed"
     assert types.count("run_claimed") == 1
-    assert types.count("run_lease_extended") >= 5
+    assert types.count("run_lease_extended") >= 4
     assert "run_lease_expired" not in types
 
 
@@ -185,6 +191,7 @@ def test_a_worker_that_stops_while_a_command_starts_ends_it_before_the_lease(
 ) -> None:
     server.queue("Starting")
     pid, told = tmp_path / "pid", []
+    loop = HeldLoop()
 
     def report(event: str, _: object) -> None:
         told.append((event, pid.exists() and alive(pid_in(pid))))
@@ -194,11 +201,13 @@ def test_a_worker_that_stops_while_a_command_starts_ends_it_before_the_lease(
         identity = Identity(session_id="starting", agent_name="worker")
         worker = Worker(Connection(server=server.url), identity, options, report)
         working = asyncio.create_task(worker.run())
-        await pid_of_beginning(pid)
+        await asyncio.to_thread(pid_in, pid)
         worker.stop()
+        await loop.go_on()
         await working
 
-    asyncio.run(worked())
+    with asyncio.Runner(loop_factory=lambda: loop) as runner:
+        runner.run(worked())
 
     assert told == [("claimed", False), ("released", False)]
 
@@ -224,7 +233,7 @@ def test_a_run_that_was_taken_away_is_dropped_and_the_next_one_done(
 ) -> None:
     _, run_id = server.queue("Taken away", "--priority", "urgent")
     line = f"test -e {tmp_path}/pid || {{ echo $$ > {tmp_path}/pid; {LONG}; }}"
-    with worker(server, "--exec", line, "--lease", "2", "--max-runs", "2") as process:
+    with worker(server, "--exec", line, "--lease", "3", "--max-runs", "2") as process:
         pid = pid_in(tmp_path / "pid")
         server.cli("run", "cancel", run_id)
         _, next_run = server.queue("Next")
@@ -269,7 +278,7 @@ def test_a_killed_worker_takes_its_command_along_and_another_one_takes_over(
     server: Server, tmp_path: Path
 ) -> None:
     task_id, run_id = server.queue("Killed")
-    with worker(server, "--exec", f"echo $$ > {tmp_path}/pid; {LONG}", "--lease", "1") as process:
+    with worker(server, "--exec", f"echo $$ > {tmp_path}/pid; {LONG}", "--lease", "3") as process:
         pid = pid_in(tmp_path / "pid")
         process.kill()
     until(lambda: not alive(pid))
@@ -287,11 +296,13 @@ def test_a_killed_worker_takes_its_command_along_and_another_one_takes_over(
 def test_a_run_survives_a_restart_of_the_server(tmp_path: Path, number: signal.Signals) -> None:
     with running(tmp_path, "--sweep-seconds", "0.2") as server:
         task_id, run_id = server.queue("Restarted")
-        line = f"echo $$ > {tmp_path}/pid; sleep 1.5; echo '\"survived\"'"
-        with worker(server, "--exec", line, "--lease", "15", "--max-runs", "1") as process:
-            pid_in(tmp_path / "pid")
+        away = f"while ! test -e {tmp_path}/away; do sleep 0.05; done"
+        line = f"echo $$ > {tmp_path}/pid; {away}; echo '\"survived\"'"
+        with worker(server, "--exec", line, "--lease", "60", "--max-runs", "1") as process:
+            pid = pid_in(tmp_path / "pid")
             server.stop(number)
-            time.sleep(2)
+            (tmp_path / "away").touch()
+            until(lambda: not alive(pid))
             server.start()
             assert process.wait(SECONDS) == 0
 
@@ -303,7 +314,7 @@ def test_a_lease_that_ends_while_the_server_is_away_ends_the_command(tmp_path: P
     with running(tmp_path, "--sweep-seconds", "0.2") as server:
         task_id, run_id = server.queue("Too long away")
         line = f"test -e {tmp_path}/pid || {{ echo $$ > {tmp_path}/pid; {LONG}; }}"
-        with worker(server, "--exec", line, "--lease", "1", "--max-runs", "2") as process:
+        with worker(server, "--exec", line, "--lease", "3", "--max-runs", "2") as process:
             pid = pid_in(tmp_path / "pid")
             server.stop(signal.SIGKILL)
             until(lambda: not alive(pid))

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from api.worker.command import Command, shell
 from api.worker.output import Outcome
+from tests.cli.held import HeldLoop
 
 SECONDS = 30.0
 
@@ -25,7 +26,8 @@ def until(condition: Callable[[], bool], seconds: float = SECONDS) -> bool:
 def alive(pid: int) -> bool:
     try:
         state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-    except FileNotFoundError:
+    except (FileNotFoundError, ProcessLookupError):
+        # The latter when it goes between opening and reading.
         return False
     return state != "Z"
 
@@ -33,15 +35,6 @@ def alive(pid: int) -> bool:
 def pid_in(file: Path) -> int:
     assert until(lambda: file.exists() and file.read_text().endswith("\n"))
     return int(file.read_text())
-
-
-async def pid_of_beginning(file: Path) -> int:
-    """Return as soon as the command is up, before the loop comes round to its outputs."""
-    while not file.exists():
-        # The loop is given less time than the command.
-        time.sleep(0.1)
-        await asyncio.sleep(0)
-    return pid_in(file)
 
 
 def run(line: str, stdin: bytes = b"", **variables: str) -> Outcome:
@@ -85,11 +78,13 @@ def test_a_command_that_waits_for_all_its_children_does_not_find_a_strange_one()
     assert run(f'exec {sys.executable} -c "{script}"').stdout == "childless\n"
 
 
-def stopped(line: str, grace: float) -> tuple[Outcome, float]:
+def stopped(line: str, grace: float, ready: Path) -> tuple[Outcome, float]:
+    """Stop the command of a line once it has made a file."""
+
     async def ran() -> tuple[Outcome, float]:
         command = await Command.start(shell(line), stdin=b"", environment=os.environ)
         ending = asyncio.create_task(command.finished())
-        await asyncio.sleep(0.3)
+        assert await asyncio.to_thread(until, ready.exists)
         begin = time.monotonic()
         await command.stop(grace)
         return await ending, time.monotonic() - begin
@@ -97,31 +92,41 @@ def stopped(line: str, grace: float) -> tuple[Outcome, float]:
     return asyncio.run(ran())
 
 
-def test_a_stopped_command_may_clean_up() -> None:
-    outcome, _ = stopped("trap 'echo clean; exit 0' TERM; while :; do sleep 0.05; done", SECONDS)
+def test_a_stopped_command_may_clean_up(tmp_path: Path) -> None:
+    ready = tmp_path / "ready"
+    line = f"trap 'echo clean; exit 0' TERM; touch {ready}; while :; do sleep 0.05; done"
+    outcome, _ = stopped(line, SECONDS, ready)
 
     assert (outcome.exit_code, outcome.stdout) == (0, "clean\n")
 
 
-def test_a_command_that_does_not_stop_is_killed_after_the_grace() -> None:
-    outcome, took = stopped("trap '' TERM; sleep 60 & wait; sleep 60", 0.3)
+def test_a_command_that_does_not_stop_is_killed_after_the_grace(tmp_path: Path) -> None:
+    ready = tmp_path / "ready"
+    outcome, took = stopped(f"trap '' TERM; touch {ready}; sleep 60 & wait; sleep 60", 0.3, ready)
 
     assert outcome.exit_code == -signal.SIGKILL
     assert 0.3 <= took < SECONDS
 
 
 def test_a_start_that_is_called_off_leaves_nothing_of_the_group(tmp_path: Path) -> None:
-    line = f"trap '' TERM; sh -c 'echo $$ > {tmp_path}/pid; sleep 60'; sleep 60"
+    below = f"sh -c 'echo $$ > {tmp_path}/below; sleep 60'"
+    line = f"trap '' TERM; echo $$ > {tmp_path}/pid; {below}; sleep 60"
+    loop = HeldLoop()
 
-    async def called_off() -> bool:
+    async def called_off() -> None:
         start = Command.start(shell(line), stdin=b"", environment=os.environ)
         starting = asyncio.create_task(start)
-        pid = await pid_of_beginning(tmp_path / "pid")
+        pid_below = await asyncio.to_thread(pid_in, tmp_path / "below")
         starting.cancel()
+        await loop.go_on()
         await asyncio.wait({starting})
-        return starting.cancelled() and not alive(pid)
+        assert starting.cancelled()
+        assert not alive(pid_in(tmp_path / "pid"))
+        # It was killed at the same time, but nobody here is told of its end.
+        assert until(lambda: not alive(pid_below))
 
-    assert asyncio.run(called_off())
+    with asyncio.Runner(loop_factory=lambda: loop) as runner:
+        runner.run(called_off())
 
 
 def test_a_command_dies_with_a_worker_that_is_killed(tmp_path: Path) -> None:
