@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from copy import copy
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
 
@@ -23,6 +24,8 @@ from tests.support.places import key_file_in, place_in
 START_SECONDS: Final = 20
 HANG_SECONDS: Final = 120
 """Nothing takes so long, however busy the machine is: who waits for it waits for ever."""
+NEVER: Final = 86_400
+"""So many seconds are longer than any test."""
 
 JsonObject = dict[str, Any]
 
@@ -38,6 +41,17 @@ class Clock:
 
     def advance(self, seconds: float) -> None:
         self._ahead += round(seconds * 1_000_000)
+
+
+class StoppedClock(Clock):
+    """A time that goes on only as tests let it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._start = now()
+
+    def __call__(self) -> int:
+        return self._start + self._ahead
 
 
 class Document:
@@ -210,6 +224,11 @@ def serving(
             prepare(services)
         with LiveServer(services, routes).running(listener) as server:
             yield server
+
+
+def time_of(text: str) -> datetime:
+    """Return a time that was told; texts do not compare, as zeros at their ends are left out."""
+    return datetime.fromisoformat(text)
 
 
 def error_of(response: httpx2.Response, status: int) -> str:

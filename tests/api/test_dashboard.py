@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from tests.api.live import Client, Clock, error_of, serving
+from tests.api.live import Client, StoppedClock, error_of, serving
 
 DASHBOARD = "/api/observe/tasks/dashboard"
 
@@ -70,7 +70,7 @@ def test_a_bad_filter_is_refused(client: Client, query: str, status: int) -> Non
 def test_times_are_those_of_the_request_and_thresholds_those_of_the_settings(
     tmp_path: Path,
 ) -> None:
-    clock = Clock()
+    clock = StoppedClock()
     limits: dict[str, Any] = {
         "backlog_warning_seconds": 60,
         "stuck_claimed_seconds": 30,

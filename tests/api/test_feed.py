@@ -6,13 +6,14 @@ from typing import Any
 import pytest
 
 from tests.api.events import following
-from tests.api.live import Client, LiveServer, error_of, serving
+from tests.api.live import NEVER, Client, LiveServer, error_of, serving
 
 
 @pytest.fixture(name="server", scope="module")
 def _server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveServer]:
     """Serve a ledger in which nothing happens but what these tests do."""
-    with serving(tmp_path_factory.mktemp("ledger"), keep_alive_seconds=0.1) as server:
+    folder = tmp_path_factory.mktemp("ledger")
+    with serving(folder, keep_alive_seconds=0.1, sweep_seconds=NEVER) as server:
         yield server
 
 

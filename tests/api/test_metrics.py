@@ -17,7 +17,7 @@ from api.tokens import create_token
 from projections.runs import RunsProjector
 from replay.metrics import CommitMetrics
 from tests.api.events import following
-from tests.api.live import Client, LiveServer, error_of, serving
+from tests.api.live import NEVER, Client, LiveServer, error_of, serving
 from tests.api.test_poison import FrailRuns, serving_frail
 
 Samples = dict[tuple[str, frozenset[tuple[str, str]]], float]
@@ -25,7 +25,7 @@ Samples = dict[tuple[str, frozenset[tuple[str, str]]], float]
 
 @pytest.fixture(name="server", scope="module")
 def _server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveServer]:
-    with serving(tmp_path_factory.mktemp("ledger")) as server:
+    with serving(tmp_path_factory.mktemp("ledger"), sweep_seconds=NEVER) as server:
         yield server
 
 

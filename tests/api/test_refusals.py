@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from tests.api.live import Client, error_of, serving
+from tests.api.live import NEVER, Client, error_of, serving
 from tests.api.refusals import (
     AGENT,
     BY_AGENTS,
@@ -34,7 +34,7 @@ def below(client: Client, parent: str, task_id: str) -> None:
 
 @pytest.fixture(name="client", scope="module")
 def _client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
-    with serving(tmp_path_factory.mktemp("refusals")) as server:
+    with serving(tmp_path_factory.mktemp("refusals"), sweep_seconds=NEVER) as server:
         yield server.client
 
 

@@ -55,7 +55,7 @@ def _receiver(certificate: Path) -> Iterator[Receiver]:
 
 def sent(url: str, targets: Targets = HERE) -> Sent:
     async def send() -> Sent:
-        sender = Sender(targets, 5)
+        sender = Sender(targets, 60)
         try:
             return await sender.send(url, {"webhook-id": "1"}, b"{}")
         finally:

@@ -6,7 +6,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from tests.api.live import Client, LiveServer, serving
+from tests.api.live import NEVER, Client, LiveServer, serving
 from tests.api.sockets import hanging_up, raw, until
 from tests.support.obstacles import (
     all_have_left,
@@ -16,7 +16,6 @@ from tests.support.obstacles import (
 )
 
 CLAIM_NEXT = "/api/agent/tasks/claim-next"
-NEVER = 86_400
 
 
 def asking(session: str, body: bytes = b'{"wait": true}') -> bytes:

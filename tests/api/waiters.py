@@ -5,11 +5,10 @@ from pathlib import Path
 from threading import Thread
 from typing import Any, Final
 
-from tests.api.live import Client, LiveServer, serving
+from tests.api.live import NEVER, Client, LiveServer, serving
 from tests.api.sockets import until
 
 CLAIM_NEXT: Final = "/api/agent/tasks/claim-next"
-NEVER: Final = 86_400
 
 
 def patient(folder: Path) -> AbstractContextManager[LiveServer]:

@@ -4,7 +4,7 @@ import json
 from contextlib import AbstractContextManager
 from pathlib import Path
 
-from tests.api.live import LiveServer, serving
+from tests.api.live import NEVER, LiveServer, serving
 from tests.api.sockets import hanging_up, raw, until
 from tests.api.tempest.asking import ask, operation
 from tests.api.tempest.client import BUCKET, Store, TempestCli
@@ -23,7 +23,7 @@ def events_of(server: LiveServer, task_id: str) -> list[str]:
 
 
 def test_nothing_is_decided_for_who_has_left(tmp_path: Path) -> None:
-    with serving(tmp_path, sweep_seconds=86_400) as server:
+    with serving(tmp_path, sweep_seconds=NEVER) as server:
         cli = TempestCli(f"{server.url}/api/v1", "")
         cli.connect(BUCKET)
         asked = ask(server.client, cli)
@@ -38,7 +38,7 @@ def test_nothing_is_decided_for_who_has_left(tmp_path: Path) -> None:
 
 
 def test_what_was_taken_for_who_has_left_is_given_back(tmp_path: Path) -> None:
-    with serving(tmp_path, sweep_seconds=86_400) as server:
+    with serving(tmp_path, sweep_seconds=NEVER) as server:
         cli = TempestCli(f"{server.url}/api/v1", "")
         cli.connect(BUCKET)
         asked = ask(server.client, cli)
