@@ -96,7 +96,7 @@ class Projections:
         self._projectors = {each.name: each for each in services.projectors}
         self._jobs: dict[str, Job] = {}
         self._last: dict[str, ProjectionOutcome] = {}
-        self.command = (sys.executable, "-m", "api.rebuilding")
+        self.command: tuple[str, ...] = (sys.executable, "-m", "api.rebuilding")
 
     def projector(self, name: str) -> Projector:
         """Return a read model; raises ProjectionNotFoundError naming those there are."""

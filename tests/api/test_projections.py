@@ -5,7 +5,8 @@ import os
 import signal
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import ExitStack, closing, contextmanager, suppress
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,7 +14,9 @@ import pytest
 from projections.catalog import PROJECTORS
 from replay.ledger import Ledger
 from replay.places import environment_of
+from tests.api.events import following
 from tests.api.live import Client, LiveServer, error_of, serving
+from tests.support.processes import held_back
 from tests.support.verify import prove
 
 NAMES = [each.name for each in PROJECTORS]
@@ -122,9 +125,22 @@ def change(server: LiveServer, statement: str, *values: str) -> None:
         beside.writer.connection.execute(statement, values)
 
 
-def test_a_second_rebuild_is_refused(client: Client) -> None:
-    client.ok("POST", "/api/projections/timeline/rebuild", status=202)
-    refused = client.post("/api/projections/timeline/rebuild")
+@contextmanager
+def rebuilds_held_back(server: LiveServer, folder: Path) -> Iterator[None]:
+    """Let no rebuild begin its work before the end of the block."""
+    projections, go = server.services.projections, folder / "go"
+    usual, projections.command = projections.command, held_back(projections.command, go)
+    try:
+        yield
+    finally:
+        projections.command = usual
+        go.touch()
+
+
+def test_a_second_rebuild_is_refused(server: LiveServer, client: Client, tmp_path: Path) -> None:
+    with rebuilds_held_back(server, tmp_path):
+        client.ok("POST", "/api/projections/timeline/rebuild", status=202)
+        refused = client.post("/api/projections/timeline/rebuild")
 
     assert "is being worked on already: rebuild" in error_of(refused, 409)
     finished(client, "timeline")
@@ -154,13 +170,24 @@ def end_of_a_rebuild_canceled_after(client: Client, seconds: float) -> str:
     return end
 
 
-def test_the_stream_tells_progress_until_the_work_is_over(client: Client) -> None:
-    client.ok("POST", "/api/projections/runs/rebuild", status=202)
-    text = client.get("/api/projections/runs/stream").text
+def test_the_stream_tells_progress_until_the_work_is_over(
+    server: LiveServer, client: Client, tmp_path: Path
+) -> None:
+    with ExitStack() as stack:
+        with rebuilds_held_back(server, tmp_path):
+            client.ok("POST", "/api/projections/runs/rebuild", status=202)
+            stream = stack.enter_context(following(client, "/api/projections/runs/stream"))
+            lines = stream.rest()
+            first = [next(lines), next(lines)]
+        last = [line for line in lines if line][-1]
 
-    assert text.startswith("event: projection\ndata: ")
-    assert '"work":"rebuild"' in text
-    assert '"end":"done"' in text.rpartition("data: ")[2]
+    assert client.document is not None
+    client.document.check(stream.response)
+    assert first[0] == "event: projection"
+    assert first[1].startswith("data: ")
+    assert '"work":"rebuild"' in first[1]
+    assert last.startswith("data: ")
+    assert '"end":"done"' in last
 
 
 @pytest.mark.parametrize(
@@ -200,8 +227,10 @@ def test_a_rebuild_killed_ten_times_still_finishes(server: LiveServer, client: C
         process = job.process
         if process is not None and process.returncode is None:
             time.sleep(0.01 * kills)
-            os.kill(process.pid, signal.SIGKILL)
-            kills += 1
+            # It may have ended meanwhile.
+            with suppress(ProcessLookupError):
+                os.kill(process.pid, signal.SIGKILL)
+                kills += 1
             until_ended(process)
     found = finished(client, "tasks")
 

@@ -11,6 +11,7 @@ import pytest
 
 from domain.commands import SkipEvent
 from domain.values import LOCAL_USER, Origin
+from replay.lock import StoreLock
 from replay.snapshots import digest_of
 from tests.machine.gates import DirectGate
 from tests.machine.moves import spend_day
@@ -158,6 +159,10 @@ def test_those_made_when_they_are_asked_for_make_room_as_well(
 def test_a_server_that_stops_gives_up_what_it_was_making(
     told: RecordingGate, tmp_path: Path
 ) -> None:
+    folder = tmp_path / "ledger.db.snapshots"
+    folder.mkdir(exist_ok=True)
+    # Somebody else makes some, so that there is time to leave.
+    others = StoreLock(str(folder / "making"))
     with gate_over(tmp_path) as gate:
 
         async def ask_and_leave() -> None:
@@ -166,6 +171,7 @@ def test_a_server_that_stops_gives_up_what_it_was_making(
             asking.cancel()
 
         gate.run(ask_and_leave())
+    others.release()
     assert files(tmp_path) == []
     with gate_over(tmp_path) as gate:
         check(gate, told)

@@ -1,13 +1,16 @@
 """Outputs of runs and messages to people."""
 
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from api.facades.posthog import schema_check
 from tests.api.live import Client
 from tests.api.posthog.project import Project
 from tests.api.posthog.test_tasks import core_tasks
+from tests.support.processes import held_back
 
 
 def test_an_output_is_replaced(project: Project) -> None:
@@ -69,14 +72,19 @@ def test_a_pattern_takes_linear_time(project: Project) -> None:
     assert response.status_code == 400
 
 
-def test_a_schema_whose_references_double_holds_nobody_up(project: Project) -> None:
+def test_a_schema_whose_references_double_holds_nobody_up(
+    project: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     doubled = {str(each): {"allOf": [{"$ref": f"#/$defs/{each + 1}"}] * 2} for each in range(40)}
     schema = {"$defs": {**doubled, "40": {"type": "object"}}, "$ref": "#/$defs/0"}
     run = project.run(project.task(json_schema=schema), status="in_progress")
+    go = tmp_path / "go"
+    monkeypatch.setattr(schema_check, "_COMMAND", held_back(schema_check._COMMAND, go))
     with ThreadPoolExecutor(1) as pool:
         sent = pool.submit(project.send, "PATCH", f"{project.of(run)}/set_output", {"output": {}})
         assert project.ok("GET", project.of(run))["status"] == "in_progress"
         assert not sent.done()
+        go.touch()
         response = sent.result()
 
     assert response.status_code == 400
