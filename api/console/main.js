@@ -292,7 +292,11 @@ document.addEventListener("visibilitychange", () => {
   if (document.hidden) following.abort();
   else void begin();
 });
-byId("dialog").addEventListener("close", () => byId("dialog").replaceChildren());
+byId("dialog").addEventListener("close", () => {
+  byId("dialog").replaceChildren();
+  // What had the focus before may have gone meanwhile.
+  if (document.activeElement === document.body) focusHeading();
+});
 byId("skip").addEventListener("click", (event) => {
   // The address names the view alone.
   event.preventDefault();

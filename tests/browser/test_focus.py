@@ -1,5 +1,6 @@
 """Whoever uses the keyboard or hears the page keeps the place, and is told what was done."""
 
+import pytest
 from playwright.sync_api import Page, expect
 
 from tests.api.live import LiveServer
@@ -39,6 +40,23 @@ def test_the_focus_goes_to_the_heading_when_what_had_it_is_gone(
     look_at(page, str(task["latest_event_seq"]))
     page.get_by_role("button", name="Back to now").press("Enter")
     expect(page.get_by_role("button", name="Back to now")).to_have_count(0)
+    expect(page.locator("h1")).to_be_focused()
+
+
+@pytest.mark.parametrize("leave", ["Escape", "Enter"])
+def test_the_focus_goes_to_the_heading_when_what_opened_a_dialog_is_gone(
+    page: Page, server: LiveServer, leave: str
+) -> None:
+    task = server.client.create(title=f"Run by others {leave}")
+    show(page, f"task/{task['id']}", task["title"])
+    page.get_by_role("button", name="Enqueue").press("Enter")
+    dialog = page.get_by_role("dialog")
+    server.client.enqueue(task["id"])
+    # What is behind a dialog is hidden from roles.
+    expect(page.locator("#main button", has_text="Enqueue")).to_have_count(0)
+    dialog.get_by_role("button", name="Leave it").press(leave)
+
+    expect(dialog).to_be_hidden()
     expect(page.locator("h1")).to_be_focused()
 
 
