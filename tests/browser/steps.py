@@ -2,7 +2,7 @@
 
 from playwright.sync_api import Locator, Page, expect
 
-expect.set_options(timeout=20_000)
+expect.set_options(timeout=120_000)
 
 
 def show(page: Page, route: str, heading: str) -> None:

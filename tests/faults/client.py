@@ -14,6 +14,9 @@ LOST = (OSError, http.client.HTTPException)
 """What a connection raises when it breaks."""
 
 SECONDS = 30.0
+PATIENCE = 120.0
+"""Seconds that a state is waited for: work on read models gives way to everything else."""
+
 _PAUSE = 0.02
 
 
@@ -120,7 +123,7 @@ class Client:
         return None
 
 
-def until(condition: Callable[[], Any], what: str, seconds: float = SECONDS) -> Any:
+def until(condition: Callable[[], Any], what: str, seconds: float = PATIENCE) -> Any:
     """Return the first true value of a condition; raises AssertionError when it takes too long."""
     give_up = time.monotonic() + seconds
     while time.monotonic() < give_up:

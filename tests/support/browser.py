@@ -54,6 +54,7 @@ def chromium() -> Iterator[Browser]:
             env={**os.environ, **variables},
             args=_FLAGS,
             chromium_sandbox=_can_sandbox(),
+            timeout=120_000,
         )
         try:
             yield browser
