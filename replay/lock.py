@@ -14,7 +14,7 @@ from msgspec import Struct
 
 from replay.errors import StoreInUseError
 
-_ATTEMPTS: Final = 10
+_ATTEMPTS: Final = 50
 _PAUSE: Final = 0.02
 
 
