@@ -20,7 +20,7 @@ from tests.faults.crew import Crew, check_done
 from tests.faults.follow import Follower, recorded
 from tests.faults.raw import ask
 from tests.faults.serving import Site, history_of
-from tests.support.obstacles import at_each_commit, cut_connections, let_commits_be
+from tests.support.obstacles import cut_connections, kept_open_by_lock, let_commits_be, waits
 from tests.support.places import can_mount, key_file_in
 from tests.support.postgres import PostgresServer, postgres
 
@@ -183,13 +183,6 @@ def test_a_server_whose_database_goes_while_it_starts_recovers_when_it_is_back(
     assert event["payload"]["reason"] == "orphaned_on_boot"
 
 
-def waits(cluster: PostgresServer, name: str) -> list[str]:
-    """Return what each session in a database waits for."""
-    asked = "SELECT wait_event FROM pg_stat_activity WHERE datname = %s"
-    with psycopg.connect(cluster.url("postgres")) as admin:
-        return [str(event) for (event,) in admin.execute(asked, (name,))]
-
-
 def test_what_was_committed_though_nobody_heard_of_it_is_found_by_its_key(
     tmp_path: Path, cluster: PostgresServer, place: str
 ) -> None:
@@ -203,14 +196,14 @@ def test_what_was_committed_though_nobody_heard_of_it_is_found_by_its_key(
         follower.start()
         client.post("/api/tasks", task("t"))
         runs, body = "/api/tasks/t/runs", {"idempotency_key": "once"}
-        at_each_commit(place, "pg_sleep(0.5)")
-        first = threads.submit(client.call, "POST", runs, body)
-        until(lambda: "PgSleep" in waits(cluster, name), "there is a commit")
-        # From here on nobody can ask whether the commit was done, and it is.
-        cluster.run(f'ALTER DATABASE "{name}" ALLOW_CONNECTIONS false')
-        cut_connections(cluster.port)
+        with kept_open_by_lock(place, str(cluster.folder)) as begun:
+            first = threads.submit(client.call, "POST", runs, body)
+            until(begun, "there is a commit")
+            # From here on nobody can ask whether the commit was done, and it is.
+            cluster.run(f'ALTER DATABASE "{name}" ALLOW_CONNECTIONS false')
+            cut_connections(cluster.port)
         assert refused(first.result())
-        until(lambda: not waits(cluster, name), "the commit has ended")
+        until(lambda: not waits(cluster, place), "the commit has ended")
         cluster.run(f'ALTER DATABASE "{name}" ALLOW_CONNECTIONS true')
         let_commits_be(place)
 

@@ -18,6 +18,8 @@ from replay.postgresql.rest import Rest
 from replay.postgresql.sessions import LiveSession, Session, connect
 from replay.steps import Course
 from replay.store import Row
+from tests.faults.client import until
+from tests.support.obstacles import session_ended
 from tests.support.postgres import shared
 
 ROUNDS = 200
@@ -210,12 +212,12 @@ def test_a_session_that_is_ended_says_so_to_all_who_wait(session: Session, place
 
 
 def test_who_hangs_in_a_transaction_is_ended(session: Session) -> None:
-    session.execute("SET idle_in_transaction_session_timeout = '100ms'")
     session.take()
     session.execute("BEGIN")
     begun = session.execute("SELECT 1")
+    session.execute("SET idle_in_transaction_session_timeout = '100ms'")
     session.push()
-    time.sleep(0.5)
+    until(lambda: session_ended(shared(), session.number), "the session is ended")
 
     assert number(begun) == 1
     with pytest.raises(ForeignDatabaseError) as failed:
@@ -223,7 +225,8 @@ def test_who_hangs_in_a_transaction_is_ended(session: Session) -> None:
     assert failed.value.unavailable
 
 
-def test_threads_take_turns_in_a_session(session: Session) -> None:
+def test_threads_take_turns_in_a_session(session: Session, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("replay.postgresql.sessions._TURN_SECONDS", 120)
     wrong: list[tuple[int, int]] = []
 
     def ask(first: int) -> None:

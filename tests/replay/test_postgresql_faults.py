@@ -1,8 +1,7 @@
 """A committer whose sessions on PostgreSQL end in the middle of its work."""
 
 import asyncio
-import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 
 import pytest
@@ -14,9 +13,18 @@ from replay.committer import Committer
 from replay.errors import StoreUnavailableError
 from replay.ledger import Ledger
 from replay.places import environment_of
+from replay.postgresql.sessions import Session
 from replay.store import locked
+from tests.faults.client import until
 from tests.replay.support import committer_of, context, register, together
-from tests.support.obstacles import at_each_commit, cut_connections, let_commits_be
+from tests.support.obstacles import (
+    at_each_commit,
+    cut_connections,
+    kept_open_by_lock,
+    let_commits_be,
+    session_ended,
+    waits,
+)
 from tests.support.postgres import shared
 
 pytestmark = pytest.mark.anyio
@@ -26,6 +34,12 @@ pytestmark = pytest.mark.anyio
 def _ledger(place: str) -> Iterator[Ledger]:
     with closing(Ledger(environment_of(place))) as ledger:
         yield ledger
+
+
+async def comes(condition: Callable[[], bool]) -> None:
+    """Let others go on until something is so."""
+    while not condition():
+        await asyncio.sleep(0.02)
 
 
 async def goes_on(committer: Committer, ledger: Ledger, names: list[str]) -> bool:
@@ -75,9 +89,11 @@ async def test_ended_for_doing_nothing_while_commands_are_decided(place: str) ->
     impatient = f"{place}?options=-c%20idle_in_transaction_session_timeout%3D100ms"
     with closing(Ledger(environment_of(impatient))) as ledger:
         committer = committer_of(ledger)
+        session = ledger.writer.connection
+        assert isinstance(session, Session)
 
         def idling() -> Context:
-            time.sleep(0.5)
+            until(lambda: session_ended(shared(), session.number), "the session is ended")
             return context()
 
         with pytest.raises(StoreUnavailableError):
@@ -121,9 +137,9 @@ async def test_ended_in_the_commit(ledger: Ledger, place: str) -> None:
 
 async def test_ended_while_the_commit_takes_its_time(ledger: Ledger, place: str) -> None:
     committer = committer_of(ledger)
-    at_each_commit(place, "pg_sleep(5)")
+    at_each_commit(place, "pg_sleep(25)")
     waiting = asyncio.create_task(committer.submit(register("lost"), context()))
-    await asyncio.sleep(0.2)
+    await comes(lambda: "PgSleep" in waits(shared(), place))
     shared().end_sessions(place)
 
     with pytest.raises(StoreUnavailableError):
@@ -134,10 +150,10 @@ async def test_ended_while_the_commit_takes_its_time(ledger: Ledger, place: str)
 
 async def test_cut_off_while_the_commit_is_done(ledger: Ledger, place: str) -> None:
     committer = committer_of(ledger)
-    at_each_commit(place, "pg_sleep(0.5)")
-    waiting = asyncio.create_task(committer.submit(register("w1"), context()))
-    await asyncio.sleep(0.2)
-    cut_connections(shared().port)
+    with kept_open_by_lock(place, str(shared().folder)) as begun:
+        waiting = asyncio.create_task(committer.submit(register("w1"), context()))
+        await comes(begun)
+        cut_connections(shared().port)
 
     assert (await waiting).head == 1
     let_commits_be(place)

@@ -16,6 +16,7 @@ import psycopg
 from api.services import Services
 from replay.ledger import Ledger
 from replay.places import environment_of
+from tests.support.postgres import PostgresServer
 
 _MOST_FILES: Final = 1024
 _HANG_SECONDS: Final = 30
@@ -54,7 +55,7 @@ def commits_kept_open(services: Services) -> AbstractContextManager[Callable[[],
     """Let no COMMIT be done before the end of the block; gives what tells whether one has begun."""
     connection = services.ledger.writer.connection
     if not isinstance(connection, sqlite3.Connection):
-        return _kept_open_by_lock(services.settings.store)
+        return kept_open_by_lock(services.settings.store)
     # A disk that is known to be slow is waited for on a thread.
     services.committer._slow_commit_ms = -1
     return _kept_open_by_trace(connection)
@@ -77,8 +78,12 @@ def _kept_open_by_trace(connection: sqlite3.Connection) -> Iterator[Callable[[],
 
 
 @contextmanager
-def _kept_open_by_lock(place: str) -> Iterator[Callable[[], bool]]:
-    with psycopg.connect(place, autocommit=True) as admin:
+def kept_open_by_lock(place: str, host: str | None = None) -> Iterator[Callable[[], bool]]:
+    """Do as `commits_kept_open` does, on PostgreSQL; `let_commits_be` undoes what is left of it.
+
+    With the folder of the server's socket as the `host`, `cut_connections` lets the lock be held.
+    """
+    with psycopg.connect(place, host=host, autocommit=True) as admin:
         admin.execute(f"SELECT pg_advisory_lock({_KEPT_OPEN})".encode())
         at_each_commit(place, f"pg_advisory_xact_lock({_KEPT_OPEN})", "SET lock_timeout = 0")
         yield lambda: admin.execute(_BEGUN.encode()).fetchone() is not None
@@ -141,6 +146,20 @@ def let_commits_be(place: str) -> None:
     """Undo `at_each_commit`."""
     with psycopg.connect(place, autocommit=True) as admin:
         admin.execute("DROP TRIGGER act ON ledger_writes")
+
+
+def waits(server: PostgresServer, place: str) -> list[str]:
+    """Return what each session in a database waits for."""
+    asked = "SELECT wait_event FROM pg_stat_activity WHERE datname = %s"
+    with psycopg.connect(server.url("postgres")) as admin:
+        return [str(event) for (event,) in admin.execute(asked, (place.rpartition("/")[2],))]
+
+
+def session_ended(server: PostgresServer, backend: int) -> bool:
+    """Whether a session has ended on the server, of the process id that it has there."""
+    asked = "SELECT FROM pg_stat_activity WHERE pid = %s"
+    with psycopg.connect(server.url("postgres")) as admin:
+        return admin.execute(asked, (backend,)).fetchone() is None
 
 
 def cut_connections(port: int) -> None:
