@@ -17,6 +17,9 @@ SECONDS = 30.0
 PATIENCE = 120.0
 """Seconds that a state is waited for: work on read models gives way to everything else."""
 
+LONGEST_IDLE = 20.0
+"""Seconds after which a connection is made anew, before the server hangs up."""
+
 _PAUSE = 0.02
 
 
@@ -48,6 +51,7 @@ class Client:
 
     def __init__(self, port: int, session: str = "", agent: str = "coder") -> None:
         self._connection = http.client.HTTPConnection("127.0.0.1", port, timeout=SECONDS)
+        self._used = time.monotonic()
         self._headers = {"Content-Type": "application/json"}
         if session:
             self._headers |= {"X-AGH-Session-ID": session, "X-AGH-Agent": agent}
@@ -70,14 +74,18 @@ class Client:
     def call(self, method: str, path: str, body: Any = None) -> Reply:
         """Return the answer; raises one of `LOST` when the connection breaks."""
         sent = body if body is None or isinstance(body, bytes) else json.dumps(body).encode()
+        if time.monotonic() - self._used > LONGEST_IDLE:
+            self.close()
         try:
             self._connection.request(method, path, sent, self._headers)
             answer = self._connection.getresponse()
             headers = {name.lower(): value for name, value in answer.getheaders()}
-            return Reply(status=answer.status, headers=headers, body=answer.read())
+            reply = Reply(status=answer.status, headers=headers, body=answer.read())
         except LOST:
             self.close()
             raise
+        self._used = time.monotonic()
+        return reply
 
     def get(self, path: str) -> Any:
         """Return the JSON of a successful GET."""

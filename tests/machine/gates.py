@@ -25,6 +25,8 @@ from tests.support.verify import verify
 T = TypeVar("T")
 START = 1_777_777_777_000_000
 STEP = 1_000
+NEVER = 3_600
+"""Seconds after which the server would come in between."""
 
 
 class Answer(Struct, frozen=True, kw_only=True):
@@ -58,13 +60,18 @@ def agent_of(session: str) -> str:
 
 
 class HttpGate:
-    """A listening server and one kept connection per caller. Its clock is the real one."""
+    """A listening server and one kept connection per caller.
+
+    Its clock goes on whenever it looks, so that nothing runs out however long a day takes.
+    """
 
     def __init__(self) -> None:
         self.now = 0
         self._folder = tempfile.TemporaryDirectory()
         self._stack = ExitStack()
-        self._services = self._stack.enter_context(embedded(Path(self._folder.name)))
+        clock = count(START, STEP).__next__
+        served = embedded(Path(self._folder.name), clock, sweep_seconds=NEVER)
+        self._services = self._stack.enter_context(served)
         self._clients: dict[str, Client] = {}
 
     def send(self, method: str, path: str, body: Any = None, session: str = "") -> Answer:

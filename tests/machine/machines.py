@@ -185,7 +185,7 @@ class Machine(HandRules):
 
 
 class HttpMachine(Machine):
-    """Over HTTP, at the pace of the real clock."""
+    """Over HTTP, where hardly any time passes."""
 
     gate_class = HttpGate
 
