@@ -9,7 +9,8 @@ import logging
 import os
 import signal
 import sys
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Final
 
 import msgspec
@@ -41,6 +42,7 @@ from domain.world import Context
 from projections.rows import Projector
 from replay.attach import skipped_by
 from replay.batch import Commit
+from replay.errors import StoreUnavailableError
 from replay.read_models import Failure, Standing
 from replay.skipping import is_in_the_way
 from replay.workbench import Progress
@@ -296,15 +298,20 @@ class Projections:
             job.process.terminate()
 
     async def _watch(self, name: str, job: Job, context: Context) -> Line:
-        """See the work through to its end, and put that on record."""
+        """See the work through to its end, and put that on record.
+
+        It is an end also while the store is away: the next server records what that tells of it.
+        """
         try:
             line = await self._run(name, job)
             if job.work != "discard":
                 self._last[name] = outcome(job.work, line)
-            await self._record(name, job, line, context)
+            with _unless_away(f"how {job.work} of {name} ended is not on record"):
+                await self._record(name, job, line, context)
         finally:
             del self._jobs[name]
-        self._tell_readers()
+        with _unless_away("streams may have to wait for what they missed"):
+            self._tell_readers()
         return line
 
     async def _run(self, name: str, job: Job) -> Line:
@@ -382,6 +389,15 @@ class Projections:
         self._services.committer.poll()
         if self._services.committer.feeding:
             self._services.hub.publish(Commit(previous=head, head=head, rows={}))
+
+
+@contextmanager
+def _unless_away(otherwise: str) -> Iterator[None]:
+    """Do without what is in the block, and say so, when the store is not available."""
+    try:
+        yield
+    except StoreUnavailableError as error:
+        _LOG.warning("%s: %s", otherwise, error)
 
 
 def _idle(name: str) -> ConflictError:
