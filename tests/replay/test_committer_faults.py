@@ -241,10 +241,14 @@ async def test_many_missed_commits_are_announced_by_number_alone(path: Path) -> 
 
 
 async def test_a_lock_of_another_process_is_waited_for_without_blocking_the_loop(
-    ledger: Ledger, path: Path
+    path: Path,
 ) -> None:
-    committer = committer_of(ledger)
-    with closing(sqlite3.connect(path, isolation_level=None)) as other:
+    # Whoever blocked the loop would do so for as long as a lock is waited for.
+    with (
+        opened(path, SQLITE_LOCK_TIMEOUT="30") as ledger,
+        closing(sqlite3.connect(path, isolation_level=None)) as other,
+    ):
+        committer = committer_of(ledger)
         other.execute("BEGIN IMMEDIATE")
         waiting = asyncio.gather(*(committer.submit(register(f"w{n}"), context()) for n in "abc"))
         for _ in range(10):
@@ -254,7 +258,7 @@ async def test_a_lock_of_another_process_is_waited_for_without_blocking_the_loop
         outcomes = await waiting
 
     assert [outcome.head for outcome in outcomes] == [1, 2, 3]
-    assert committer.metrics.longest_stall_ms < 500
+    assert committer.metrics.longest_stall_ms < 10_000
 
 
 async def test_a_lock_that_is_never_given_back_is_reported_in_time(
@@ -266,7 +270,7 @@ async def test_a_lock_that_is_never_given_back_is_reported_in_time(
         started = time.monotonic()
         with pytest.raises(StoreUnavailableError, match="locked"):
             await committer.submit(register("w1"), context())
-        assert 0.9 < time.monotonic() - started < 3
+        assert 0.9 < time.monotonic() - started < 20
         with pytest.raises(StoreUnavailableError, match="locked"):
             committer.execute(register("w1"), context())
         with pytest.raises(StoreUnavailableError, match="locked"):
