@@ -110,11 +110,11 @@ class Follower(threading.Thread):
             self.broken = traceback.format_exc()
 
     def reach(self, goal: int) -> list[Event]:
-        """Wait until the event of a sequence has come, and return all of them."""
+        """Wait until the event of a sequence has come, and return all that lead up to it."""
         self.goal = goal
         until(lambda: not self.is_alive(), f"{self.name} stands at {self.position}, not {goal}", 60)
         assert not self.broken, self.broken
-        return self.events
+        return [event for event in self.events if event.sequence <= goal]
 
     def _over(self) -> bool:
         return self.stopping.is_set() or 0 < self.goal <= self.position
