@@ -7,6 +7,7 @@ from http import HTTPStatus
 from http.client import HTTPConnection, HTTPException
 from itertools import count
 from pathlib import Path
+from threading import Lock
 
 import httpx2
 
@@ -22,7 +23,7 @@ BEFORE_KILL = 150
 SMALL, LARGE = 10, 70_000
 
 
-def append(run: Run, numbers: "count[int]", acknowledged: list[int]) -> None:
+def append(run: Run, numbers: "count[int]", acknowledged: list[int], lock: Lock) -> None:
     """Append entries, some of them as a blob, until the server is gone."""
     headers = {"content-type": "application/json"}
     with closing(HTTPConnection("127.0.0.1", run.server.port, timeout=20)) as connection:
@@ -35,8 +36,11 @@ def append(run: Run, numbers: "count[int]", acknowledged: list[int]) -> None:
                 with closing(connection.getresponse()) as response:
                     response.read()
                     if response.status == HTTPStatus.OK:
-                        acknowledged.append(number)
-                        if len(acknowledged) == BEFORE_KILL:
+                        # Else two could append before either looks.
+                        with lock:
+                            acknowledged.append(number)
+                            enough = len(acknowledged) == BEFORE_KILL
+                        if enough:
                             run.server.kill()
         except (OSError, HTTPException):
             return
@@ -46,9 +50,9 @@ def test_what_was_acknowledged_survives_a_kill(tmp_path: Path) -> None:
     site = Site(tmp_path)
     run = Run(site.start())
     acknowledged: list[int] = []
-    numbers = count()
+    numbers, lock = count(), Lock()
     with ThreadPoolExecutor(CLIENTS) as pool:
-        for done in [pool.submit(append, run, numbers, acknowledged) for _ in range(CLIENTS)]:
+        for done in [pool.submit(append, run, numbers, acknowledged, lock) for _ in range(CLIENTS)]:
             done.result()
     run.http.close()
     with site.serving() as server:
