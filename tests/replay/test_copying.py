@@ -1,7 +1,5 @@
 """A copy has the same log and the same rows in every kind of store, however often it stopped."""
 
-import os
-import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -28,7 +26,7 @@ from tests.support.places import KINDS, place_in
 
 ROOT: Final = Path(__file__).parents[2]
 SLOW_COPY: Final = """
-import sys, time
+import sys
 from api.cli.main import main
 from replay import copying
 from replay.blobs.carrying import Carrier
@@ -38,7 +36,7 @@ append = Appender.append
 def slowly(self, rows):
     append(self, rows)
     print(rows[-1][0], flush=True)
-    time.sleep(0.05)
+    sys.stdin.readline()
 Appender.append = slowly
 main(["copy", "--from", sys.argv[1], "--to", sys.argv[2]])
 """
@@ -122,14 +120,16 @@ def test_what_was_added_since_is_brought_over(story: str, tmp_path: Path) -> Non
 
 def test_a_copy_that_is_killed_goes_on_where_it_was(story: str, tmp_path: Path) -> None:
     target = place(tmp_path / "two", "postgresql")
-    process = subprocess.Popen(
-        [sys.executable, "-c", SLOW_COPY, story, target], cwd=ROOT, stdout=subprocess.PIPE
-    )
-    assert process.stdout is not None
-    with process.stdout as lines:
-        reached = [int(lines.readline()) for _ in range(3)][-1]
-        os.kill(process.pid, signal.SIGKILL)
-        process.wait()
+    command = [sys.executable, "-c", SLOW_COPY, story, target]
+    with subprocess.Popen(
+        command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        process.stdin.write(b"go on\n" * 2)
+        process.stdin.flush()
+        reached = [int(process.stdout.readline()) for _ in range(3)][-1]
+        process.kill()
 
     done = copied(story, target)
 
