@@ -229,8 +229,12 @@ async def test_a_command_without_the_loop_ends_the_batch_that_is_on_its_way(plac
 
 
 async def test_the_loop_goes_on_while_another_process_writes(place: str) -> None:
-    settings = environment_of(place) | {"POSTGRES_LOCK_TIMEOUT": "1"}
-    with closing(Ledger(settings)) as first, closing(Ledger(settings)) as second:
+    settings = environment_of(place)
+    with (
+        closing(Ledger(settings)) as first,
+        closing(Ledger(settings)) as second,
+        closing(Ledger(settings | {"POSTGRES_LOCK_TIMEOUT": "1"})) as impatient,
+    ):
         committer = committer_of(first)
         committer_of(second)
         locked(second.writer, 1)
@@ -239,7 +243,9 @@ async def test_the_loop_goes_on_while_another_process_writes(place: str) -> None
         assert committer.committing
         second.writer.rollback()
         assert (await waiting).head == 1
+        await committer.close()
 
+        committer = committer_of(impatient)
         locked(second.writer, 1)
         with pytest.raises(StoreUnavailableError, match="lock timeout"):
             await committer.submit(register("w2"), context())
