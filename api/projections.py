@@ -351,6 +351,9 @@ class Projections:
             limit=_LINE_BYTES,
         )
         assert job.process.stdout is not None
+        if job.canceled.is_set():
+            # There was no process yet that could have been told.
+            self._terminate(job)
         ended: Line | None = None
         try:
             async for text in job.process.stdout:

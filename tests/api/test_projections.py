@@ -11,11 +11,15 @@ from typing import Any
 
 import pytest
 
+from api.services import build
+from api.settings import Settings
+from domain.values import SCHEDULER_ACTOR, Origin
 from projections.catalog import PROJECTORS
 from replay.ledger import Ledger
 from replay.places import environment_of
 from tests.api.events import following
 from tests.api.live import Client, LiveServer, error_of, serving
+from tests.support.places import place_in
 from tests.support.processes import held_back
 from tests.support.verify import prove
 
@@ -168,6 +172,25 @@ def end_of_a_rebuild_canceled_after(client: Client, seconds: float) -> str:
     found = status(client, "timeline")
     assert (found["state"], "rebuild_failure" in found) == ("live", False)
     return end
+
+
+def test_a_rebuild_that_is_canceled_while_its_process_is_made_is_stopped(tmp_path: Path) -> None:
+    services = build(Settings(store=place_in(tmp_path)))
+    projections = services.projections
+
+    async def canceled() -> None:
+        context = services.context(SCHEDULER_ACTOR, Origin("http", "test"))
+        usual = projections.command
+        projections.command = held_back(usual, tmp_path / "never")
+        job = await projections.start("tasks", "rebuild", context)
+        await asyncio.sleep(0)
+        assert job.process is None
+        projections.command = usual
+        await asyncio.wait_for(projections.cancel("tasks", context), 60)
+        await services.stop()
+
+    with closing(services):
+        asyncio.run(canceled())
 
 
 def test_the_stream_tells_progress_until_the_work_is_over(
