@@ -1,33 +1,27 @@
 """How work on read models ended is put on record, in the end, although the store may be away."""
 
 import gc
-import sys
 from pathlib import Path
 
 import pytest
 
-from tests.api.live import serving
+from tests.api.live import NEVER, serving
 from tests.api.test_projections import finished, ops, until, work
 from tests.support.obstacles import refuse_writes
-
-NEVER = 3_600
-"""Seconds after which background work would come in between."""
-
-ON_SIGNAL = 'while ! test -e "$0"; do sleep 0.02; done; exec "$@"'
+from tests.support.processes import held_back
 
 
 def test_what_ends_while_the_store_refuses_it_is_put_on_record_by_the_next_server(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    signal = tmp_path / "go-on"
+    go = tmp_path / "go"
     with serving(tmp_path, sweep_seconds=NEVER) as server:
         work(server.client, 1)
         projections = server.services.projections
-        shell = ("sh", "-c", ON_SIGNAL, str(signal))
-        projections.command = (*shell, sys.executable, "-m", "api.rebuilding")
+        projections.command = held_back(projections.command, go)
         server.client.ok("POST", "/api/projections/tasks/rebuild", status=202)
         refuse_writes(server.services)
-        signal.touch()
+        go.touch()
         assert finished(server.client, "tasks")["last"]["end"] == "done"
         store = server.settings.store
     gc.collect()
