@@ -70,7 +70,7 @@ async def measured(server: Server, options: Options, case: str, ratio: float) ->
         beside={
             **ours.seen("command"),
             **bare.seen("nothing"),
-            "ratio by cpu": bare.cpu_per_request / ours.cpu_per_request,
+            "ratio by cpu": bare.cpu_per_request / max(ours.cpu_per_request, 1e-9),
         },
     )
 

@@ -104,7 +104,7 @@ def test_a_task_is_not_loaded_again_for_what_happens_to_others(
     page.clock.install()
     show(page, f"task/{mine['id']}", "Mine")
     # Ends the pause after it was shown; from then on no timer runs out.
-    page.clock.pause_at(datetime.now(UTC) + timedelta(seconds=20))
+    page.clock.pause_at(datetime.now(UTC) + timedelta(seconds=30))
     for number in range(5):
         client.ok("PATCH", f"/api/tasks/{other['id']}", {"title": f"Not mine {number}"})
         client.ok("PATCH", f"/api/tasks/{mine['id']}", {"title": f"Mine {number}"})

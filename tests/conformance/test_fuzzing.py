@@ -202,7 +202,7 @@ def test_whatever_is_sent_is_answered_as_announced(tmp_path: Path) -> None:
         *("schemathesis.toml", "--no-color", "run", "--continue-on-failure"),
         *("--generation-deterministic", "--no-shrink"),
         *("--generation-allow-x00", "false", "--suppress-health-check", "all"),
-        *("--max-examples", str(EXAMPLES), "--request-timeout", "10"),
+        *("--max-examples", str(EXAMPLES), "--request-timeout", "60"),
     ]
     with serving(tmp_path, claim_wait_seconds=0.05) as server:
         server.client.ok("PUT", "/api/sessions/s1", {"agent_name": "coder"})

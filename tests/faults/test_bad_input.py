@@ -427,7 +427,7 @@ def test_what_is_no_request_at_all_does_not_disturb_the_server(target: Target) -
     for sent in NO_REQUESTS:
         address = ("127.0.0.1", target.site.port)
         with (
-            socket.create_connection(address, timeout=5) as connection,
+            socket.create_connection(address, timeout=60) as connection,
             contextlib.suppress(ConnectionError),
         ):
             connection.sendall(sent)

@@ -90,7 +90,9 @@ class App:
 
 def person(port: int) -> httpx2.Client:
     """Return a client of the ledger's own API."""
-    return httpx2.Client(base_url=f"http://127.0.0.1:{port}", trust_env=False, verify=False)
+    return httpx2.Client(
+        base_url=f"http://127.0.0.1:{port}", trust_env=False, verify=False, timeout=60
+    )
 
 
 def asked(port: int) -> None:
